@@ -1,0 +1,1 @@
+//! Who is an MQTT client, and what may it do.

@@ -1,0 +1,1 @@
+//! An async MQTT 3.1, 3.1.1 and 5.0 client.

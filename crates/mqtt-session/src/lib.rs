@@ -1,0 +1,1 @@
+//! MQTT delivery state machines for both roles, without I/O.

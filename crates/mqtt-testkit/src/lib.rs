@@ -1,0 +1,1 @@
+//! Helpers for the tests of this workspace. Not published.

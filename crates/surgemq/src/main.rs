@@ -1,0 +1,2 @@
+//! The SurgeMQ broker and its command-line tools.
+fn main() {}
