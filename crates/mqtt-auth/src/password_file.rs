@@ -1,0 +1,205 @@
+mod editor;
+mod hash;
+mod line;
+mod warning;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use subtle::Choice;
+
+pub use self::{
+    editor::{EditError, PasswordEditor},
+    warning::PasswordWarning,
+};
+use self::{hash::PasswordHash, line::Line};
+use crate::{
+    Authenticator, Identity, LoadError, Login, Refusal, Verdict, load_error::Problem,
+    text_file::TextFile,
+};
+
+/// Users and their passwords from a file with lines `USER:HASH`.
+///
+/// Three kinds of hashes are understood: argon2id as a PHC string
+/// (`alice:$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`), which [`PasswordEditor`] writes, and
+/// `$7$ROUNDS$SALT$HASH` (PBKDF2-SHA512) and `$6$SALT$HASH` (SHA-512), which mosquitto wrote.
+/// Blank lines and lines that start with `#` mean nothing. A line that makes no sense, a password
+/// in plain text, or a user who stands there twice: the file is not loaded.
+///
+/// # What it answers
+/// - Known user, right password: [`Verdict::Allow`] as this user.
+/// - Known user, and the password is wrong, empty or not sent at all:
+///   [`Refusal::BadCredentials`]. An empty password opens nothing, even if the file has its hash.
+/// - Unknown user, or no user name: [`Verdict::Pass`], which [comes out](Verdict::resolve) as
+///   [`Refusal::BadCredentials`] if nobody else knows the user.
+///
+/// # Nobody learns who has an account
+/// For an unknown user name the password is checked against the hash of some known user, always
+/// the same for the same name, and the answer is thrown away. So unknown names take the time that
+/// known ones take, even if the file mixes kinds of hashes. In a [`Chain`](crate::Chain) of
+/// several files, an answer takes the time of the files that were asked.
+///
+/// # It blocks
+/// [`authenticate`](Authenticator::authenticate) computes where it is called: some tens of
+/// milliseconds, and 19 MiB of memory for argon2id while it lasts. The server calls it on a
+/// bounded pool of threads, because [`is_blocking`](Authenticator::is_blocking) is `true`. How
+/// often somebody may guess is for the server to limit: there are no clocks here.
+pub struct PasswordFile {
+    path: Option<PathBuf>,
+    users: RwLock<Arc<Users>>,
+    /// Chooses the known user whose hash is checked for an unknown one, unpredictably for others.
+    decoys: RandomState,
+}
+
+impl PasswordFile {
+    /// Loads the users from a file, to which [`reload`](Self::reload) comes back.
+    ///
+    /// # Errors
+    /// [`LoadError::Read`], or [`LoadError::Line`] for the first line that makes no sense.
+    pub fn load(path: impl Into<PathBuf>) -> Result<Self, LoadError> {
+        let path = path.into();
+        let users = Users::read(&path)?;
+        Ok(Self::new(Some(path), users))
+    }
+
+    /// Takes the users from a string.
+    ///
+    /// # Errors
+    /// [`LoadError::Line`] for the first line that makes no sense.
+    pub fn parse(text: &str) -> Result<Self, LoadError> {
+        Ok(Self::new(None, Users::parse(text, None)?))
+    }
+
+    /// Loads the file anew. On any error the old users stay, all of them.
+    ///
+    /// A login that is being checked meanwhile is checked against the old users. Clients that are
+    /// connected stay connected.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`LoadError::NoFile`] if the users did not come from a file.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        let path = self.path.as_deref().ok_or(LoadError::NoFile)?;
+        let users = Users::read(path)?;
+        *self.users.write() = Arc::new(users);
+        Ok(())
+    }
+
+    /// What the operator should hear about the file as it was loaded last.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<PasswordWarning> {
+        self.users.read().warnings.clone()
+    }
+
+    fn new(path: Option<PathBuf>, users: Users) -> Self {
+        Self { path, users: RwLock::new(Arc::new(users)), decoys: RandomState::new() }
+    }
+}
+
+#[async_trait]
+impl Authenticator for PasswordFile {
+    async fn authenticate(&self, login: Login<'_>) -> Verdict {
+        let Some(user_name) = login.user_name else {
+            return Verdict::Pass;
+        };
+        // Not under the lock: a reload would wait for the hashing, and all logins for the reload.
+        let users = Arc::clone(&self.users.read());
+        match users.check(user_name, login.password.unwrap_or_default(), &self.decoys) {
+            Check::Right => Verdict::Allow(Identity::user(user_name)),
+            Check::Wrong => Verdict::Deny(Refusal::BadCredentials),
+            Check::Unknown => Verdict::Pass,
+        }
+    }
+
+    fn is_blocking(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for PasswordFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordFile")
+            .field("path", &self.path)
+            .field("users", &self.users.read().by_name.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The content of the file.
+#[derive(Default)]
+struct Users {
+    /// The index into `hashes`.
+    by_name: HashMap<Box<str>, usize>,
+    hashes: Vec<PasswordHash>,
+    warnings: Vec<PasswordWarning>,
+}
+
+enum Check {
+    Right,
+    Wrong,
+    Unknown,
+}
+
+impl Users {
+    fn read(path: &Path) -> Result<Self, LoadError> {
+        let file = TextFile::read(path)?;
+        let mut users = Self::parse(&file.text, Some(path))?;
+        let warning = file.mode.and_then(|mode| PasswordWarning::for_mode(path.to_owned(), mode));
+        users.warnings.extend(warning);
+        Ok(users)
+    }
+
+    fn parse(text: &str, path: Option<&Path>) -> Result<Self, LoadError> {
+        let mut users = Self::default();
+        for (index, line) in text.lines().enumerate() {
+            users.take_line(index, line).map_err(|problem| problem.at(path, index))?;
+        }
+        Ok(users)
+    }
+
+    fn take_line(&mut self, index: usize, line: &str) -> Result<(), Problem> {
+        let Some(Line { user_name, hash }) = Line::parse(line)? else {
+            return Ok(());
+        };
+        if self.by_name.insert(user_name.into(), self.hashes.len()).is_some() {
+            let remedy = "keep one line for each user";
+            return Err(Problem::new(format!("user {user_name:?} for the second time"), remedy));
+        }
+        if hash.is_weak() {
+            let line = index.saturating_add(1);
+            self.warnings.push(PasswordWarning::WeakHash { line, user_name: user_name.into() });
+        }
+        self.hashes.push(hash);
+        Ok(())
+    }
+
+    /// Takes the same time for known and unknown users, with and without a password.
+    fn check(&self, user_name: &str, password: &[u8], decoys: &RandomState) -> Check {
+        let known = self.by_name.get(user_name).copied();
+        let index = known.unwrap_or_else(|| self.decoy(user_name, decoys));
+        let Some(hash) = self.hashes.get(index) else {
+            // There are no users whom one could tell from unknown ones.
+            return Check::Unknown;
+        };
+        let is_known = Choice::from(u8::from(known.is_some()));
+        let is_given = Choice::from(u8::from(!password.is_empty()));
+        let is_right = hash.verify(password) & is_known & is_given;
+        match (bool::from(is_known), bool::from(is_right)) {
+            (false, _) => Check::Unknown,
+            (true, false) => Check::Wrong,
+            (true, true) => Check::Right,
+        }
+    }
+
+    /// The index of the hash that is checked for an unknown user.
+    fn decoy(&self, user_name: &str, decoys: &RandomState) -> usize {
+        let count = self.hashes.len().max(1) as u64;
+        usize::try_from(decoys.hash_one(user_name) % count).unwrap_or_default()
+    }
+}

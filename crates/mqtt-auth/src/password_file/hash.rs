@@ -1,0 +1,155 @@
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+    password_hash::{PasswordHash as Phc, PasswordHashString, Salt, SaltString, rand_core::OsRng},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use sha2::{Digest, Sha512};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::load_error::Problem;
+
+/// The most work a line of the file may ask of every login, so that a typing error there does not
+/// stop the server: memory in KiB, passes over it, lanes, and rounds of PBKDF2.
+const ARGON2_MEMORY_KIB_MAX: u32 = 1024 * 1024;
+const ARGON2_PASSES_MAX: u32 = 64;
+const ARGON2_LANES_MAX: u32 = 64;
+const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
+
+/// Fewer rounds than these are a matter of hours for whoever gets hold of the file. `mosquitto_passwd`
+/// 2.0 makes 101.
+const PBKDF2_ROUNDS_SAFE: u32 = 100_000;
+
+const SHA512_BYTES: usize = 64;
+
+/// What the file knows of one user's password. Has no `Debug`: hashes do not belong in logs.
+pub(super) enum PasswordHash {
+    /// `$argon2id$…`, a PHC string.
+    Argon2id(PasswordHashString),
+    /// `$7$rounds$salt$hash` of mosquitto 2.
+    Pbkdf2Sha512 { rounds: u32, salt: Vec<u8>, hash: [u8; SHA512_BYTES] },
+    /// `$6$salt$hash` of mosquitto 1: the SHA-512 of password and salt.
+    Sha512 { salt: Vec<u8>, hash: [u8; SHA512_BYTES] },
+}
+
+impl PasswordHash {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let Some((scheme, rest)) = text.strip_prefix('$').and_then(|rest| rest.split_once('$'))
+        else {
+            let remedy = "this file takes no plain text: set the password with the passwd command";
+            return Err(Problem::new("no password hash behind the user name", remedy));
+        };
+        match scheme {
+            "argon2id" => argon2id(text),
+            "7" => pbkdf2_sha512(rest),
+            "6" => sha512(rest),
+            _ => {
+                let remedy = "use `$argon2id$`, or `$7$` or `$6$` as mosquitto writes them";
+                Err(Problem::new("unknown kind of password hash", remedy))
+            }
+        }
+    }
+
+    /// Whether this is the hash of the password. Takes the same time whatever the answer.
+    pub(super) fn verify(&self, password: &[u8]) -> Choice {
+        match self {
+            Self::Argon2id(phc) => verify_argon2id(phc, password),
+            Self::Pbkdf2Sha512 { rounds, salt, hash } => {
+                let mut computed = [0; SHA512_BYTES];
+                pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, *rounds, &mut computed);
+                computed.ct_eq(hash)
+            }
+            Self::Sha512 { salt, hash } => {
+                let computed = Sha512::new().chain_update(password).chain_update(salt).finalize();
+                computed.as_slice().ct_eq(hash)
+            }
+        }
+    }
+
+    /// Whether the password can be guessed quickly by whoever gets hold of the file.
+    pub(super) fn is_weak(&self) -> bool {
+        match self {
+            Self::Argon2id(_) => false,
+            Self::Pbkdf2Sha512 { rounds, .. } => *rounds < PBKDF2_ROUNDS_SAFE,
+            Self::Sha512 { .. } => true,
+        }
+    }
+}
+
+/// Hashes a password for the file: argon2id with 19 MiB, 2 passes and 1 lane (the minimum that
+/// OWASP recommends), and a salt of 16 random bytes.
+///
+/// `None` if it is longer than the 4 GiB that argon2 takes.
+pub(super) fn hash_password(password: &[u8]) -> Option<String> {
+    let salt = SaltString::generate(&mut OsRng);
+    let phc = argon2(Params::DEFAULT).hash_password(password, &salt).ok()?;
+    Some(phc.to_string())
+}
+
+fn argon2(params: Params) -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+fn argon2id(text: &str) -> Result<PasswordHash, Problem> {
+    let phc = Phc::new(text).map_err(|_| damaged(ARGON2ID_FORM))?;
+    let params = Params::try_from(&phc).map_err(|_| damaged(ARGON2ID_FORM))?;
+    if phc.hash.is_none() || !is_salt_usable(&phc) || phc.version != Some(Version::V0x13.into()) {
+        return Err(damaged(ARGON2ID_FORM));
+    }
+    if params.m_cost() > ARGON2_MEMORY_KIB_MAX
+        || params.t_cost() > ARGON2_PASSES_MAX
+        || params.p_cost() > ARGON2_LANES_MAX
+    {
+        return Err(too_expensive("1 GiB of memory, 64 passes and 64 lanes"));
+    }
+    Ok(PasswordHash::Argon2id(phc.serialize()))
+}
+
+/// What argon2 would reject at every login is better rejected here, once.
+fn is_salt_usable(phc: &Phc<'_>) -> bool {
+    let mut bytes = [0; Salt::MAX_LENGTH];
+    let decoded = phc.salt.and_then(|salt| salt.decode_b64(&mut bytes).ok());
+    decoded.is_some_and(|salt| salt.len() >= argon2::MIN_SALT_LEN)
+}
+
+/// Takes the parameters from the hash, not from the hasher. Compares in constant time.
+fn verify_argon2id(phc: &PasswordHashString, password: &[u8]) -> Choice {
+    let verified = argon2(Params::DEFAULT).verify_password(password, &phc.password_hash());
+    Choice::from(u8::from(verified.is_ok()))
+}
+
+fn pbkdf2_sha512(rest: &str) -> Result<PasswordHash, Problem> {
+    let (rounds, rest) = rest.split_once('$').ok_or_else(|| damaged(PBKDF2_FORM))?;
+    let rounds = rounds.parse().map_err(|_| damaged(PBKDF2_FORM))?;
+    let (salt, hash) = salt_and_hash(rest).ok_or_else(|| damaged(PBKDF2_FORM))?;
+    match rounds {
+        0 => Err(damaged(PBKDF2_FORM)),
+        1..=PBKDF2_ROUNDS_MAX => Ok(PasswordHash::Pbkdf2Sha512 { rounds, salt, hash }),
+        _ => Err(too_expensive("10,000,000 rounds")),
+    }
+}
+
+fn sha512(rest: &str) -> Result<PasswordHash, Problem> {
+    let (salt, hash) = salt_and_hash(rest).ok_or_else(|| damaged(SHA512_FORM))?;
+    Ok(PasswordHash::Sha512 { salt, hash })
+}
+
+fn salt_and_hash(text: &str) -> Option<(Vec<u8>, [u8; SHA512_BYTES])> {
+    let (salt, hash) = text.split_once('$')?;
+    let salt = BASE64_STANDARD.decode(salt).ok().filter(|salt| !salt.is_empty())?;
+    let hash = BASE64_STANDARD.decode(hash).ok()?.try_into().ok()?;
+    Some((salt, hash))
+}
+
+const ARGON2ID_FORM: &str = "`$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH`";
+const PBKDF2_FORM: &str = "`$7$ROUNDS$SALT$HASH`";
+const SHA512_FORM: &str = "`$6$SALT$HASH`";
+
+fn damaged(form: &str) -> Problem {
+    let remedy = format!("it should look like {form}: set the password anew");
+    Problem::new("damaged password hash", remedy)
+}
+
+fn too_expensive(limit: &str) -> Problem {
+    let remedy = format!("at most {limit} are allowed: set the password anew");
+    Problem::new("password hash that takes too much work to check", remedy)
+}
