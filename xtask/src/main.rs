@@ -1,2 +1,52 @@
-//! The project's own tools.
-fn main() {}
+//! The project's own tools: `cargo xtask <task>`, one file per task.
+//!
+//! What a task needs and a fresh machine does not have, the task installs itself, or it says in
+//! one line what to install. Every error is one line: what failed, why, and what to do.
+
+mod ci;
+mod failure;
+mod install;
+mod interop;
+mod process;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tools.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run every test of the workspace, the examples in the documentation included.
+    Test,
+    /// Check what the compiler does not: layers, manifests, statement ids, forbidden text.
+    Tidy,
+    /// Let real MQTT clients tell their stories about the broker.
+    Interop(interop::Options),
+    /// Run every check in order and stop at the first that fails.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Test => test::run(),
+        Task::Tidy => tidy::run(),
+        Task::Interop(options) => interop::run(&options),
+        Task::Ci => return ci::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The event loop of a load process: one thread, every client by turns.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+
+use crate::bench::load::client::Client;
+use crate::bench::load::publisher::Publisher;
+
+/// One read takes at most this many bytes; the longest packet must fit.
+const SCRATCH_BYTES: usize = 256 * 1024;
+
+/// The longest time without a look at the deadline.
+const POLL_MAX: Duration = Duration::from_millis(20);
+
+/// The clients of a run.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    poll: Poll,
+    events: Events,
+    pub(crate) clients: Vec<Client>,
+    scratch: Vec<u8>,
+    epoch: Instant,
+    spins: bool,
+}
+
+impl Engine {
+    /// Registers the clients. The run's clock starts at `epoch`.
+    ///
+    /// # Errors
+    /// Where the poll refuses a socket.
+    pub(crate) fn new(mut clients: Vec<Client>, epoch: Instant) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for (index, client) in clients.iter_mut().enumerate() {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.registry().register(&mut client.stream, Token(index), interest)?;
+        }
+        // Whoever sends by the clock cannot sleep: the poll's timeout counts in milliseconds.
+        let spins = clients
+            .iter()
+            .any(|client| client.publisher.as_ref().is_some_and(Publisher::is_scheduled));
+        let events = Events::with_capacity(clients.len().max(64));
+        Ok(Self { poll, events, clients, scratch: vec![0; SCRATCH_BYTES], epoch, spins })
+    }
+
+    /// Runs until `deadline`.
+    ///
+    /// # Errors
+    /// Where the poll fails.
+    pub(crate) fn run_until(&mut self, deadline: Instant) -> io::Result<()> {
+        while Instant::now() < deadline {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Stops the publishers and runs until everything has arrived, or nothing came for `quiet`,
+    /// or `limit` is over. `is_complete` says whether everything has arrived.
+    ///
+    /// # Errors
+    /// Where the poll fails.
+    pub(crate) fn drain(
+        &mut self,
+        limit: Duration,
+        quiet: Duration,
+        is_complete: impl Fn(&Self) -> bool,
+    ) -> io::Result<()> {
+        self.publishers_mut().for_each(Publisher::stop);
+        let end = Instant::now() + limit;
+        let mut last = (self.received(), Instant::now());
+        while Instant::now() < end {
+            self.turn()?;
+            let received = self.received();
+            if received != last.0 {
+                last = (received, Instant::now());
+            }
+            let sent = self.clients.iter().all(|client| {
+                client.closed.is_some() || client.publisher.as_ref().is_none_or(Publisher::is_done)
+            });
+            if sent && is_complete(self) || last.1.elapsed() > quiet {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages that were sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.publishers().map(|publisher| publisher.sent).sum()
+    }
+
+    /// Messages that arrived so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.clients.iter().filter_map(|client| Some(client.subscriber.as_ref()?.received)).sum()
+    }
+
+    /// The publishing halves.
+    pub(crate) fn publishers(&self) -> impl Iterator<Item = &Publisher> {
+        self.clients.iter().filter_map(|client| client.publisher.as_ref())
+    }
+
+    fn publishers_mut(&mut self) -> impl Iterator<Item = &mut Publisher> {
+        self.clients.iter_mut().filter_map(|client| client.publisher.as_mut())
+    }
+
+    /// Waits for something to do, and gives every client one turn to read and one to write.
+    fn turn(&mut self) -> io::Result<()> {
+        let busy = self.spins || self.clients.iter().any(Client::is_ready);
+        let timeout = if busy { Duration::ZERO } else { POLL_MAX };
+        if let Err(error) = self.poll.poll(&mut self.events, Some(timeout))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(error);
+        }
+        for event in &self.events {
+            if let Some(client) = self.clients.get_mut(event.token().0) {
+                client.readable |= event.is_readable() || event.is_read_closed();
+                client.writable |= event.is_writable();
+            }
+        }
+        let clock = || nanos(self.epoch.elapsed());
+        let now = clock();
+        for client in &mut self.clients {
+            client.read_turn(&mut self.scratch, clock);
+            client.write_turn(if self.spins { clock() } else { now });
+        }
+        Ok(())
+    }
+}
+
+/// A duration in whole nanoseconds.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
