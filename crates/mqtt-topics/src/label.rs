@@ -1,0 +1,67 @@
+//! The text at a node.
+
+/// The longest text that needs no allocation of its own, in bytes.
+const SHORT: usize = 22;
+
+/// A level, or a whole filter, in 24 bytes if it is short.
+///
+/// Matching compares with the text at the node, so that it had better be in the same cache
+/// line as the node.
+#[derive(Debug)]
+pub(crate) enum Label {
+    Short { len: u8, bytes: [u8; SHORT] },
+    Long(Box<str>),
+}
+
+impl Label {
+    pub(crate) fn new(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(start), Ok(len)) => {
+                start.copy_from_slice(text.as_bytes());
+                Label::Short { len, bytes }
+            }
+            _ => Label::Long(text.into()),
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Label::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Label::Long(text) => text.as_bytes(),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            // It was copied from a `str`, so that this check cannot fail.
+            Label::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Label::Long(text) => text,
+        }
+    }
+
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.as_bytes() == text.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_length_comes_back() {
+        for len in [0, 1, SHORT - 1, SHORT, SHORT + 1, 255, 256, 70_000] {
+            let text = "é".repeat(len / 2) + if len % 2 == 1 { "x" } else { "" };
+            let label = Label::new(&text);
+            assert_eq!(label.as_str(), text);
+            assert!(label.is(&text) && !label.is("other"));
+            assert_eq!(matches!(label, Label::Short { .. }), len <= SHORT);
+        }
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert_eq!(size_of::<Label>(), 24);
+    }
+}
