@@ -37,7 +37,8 @@ use crate::{Action, Authorizer, LoadError, Subject, text_file::TextFile};
 ///   messages, `write` to publish. Rules before the first `user` line apply to **anonymous clients
 ///   alone**; a client with a user name does not inherit them.
 /// - `pattern [read|write|readwrite|deny] FILTER`: the same for every client, with `%c` standing
-///   for its client identifier and `%u` for its user name. In `topic` rules these are just text.
+///   for its client identifier and `%u` for its user name, each as a whole level. In `topic` rules
+///   these are just text.
 /// - Empty lines, and lines that start with `#`, mean nothing.
 ///
 /// # What wins
@@ -60,10 +61,12 @@ use crate::{Action, Authorizer, LoadError, Subject, text_file::TextFile};
 /// exist.
 ///
 /// # Where this differs from mosquitto
-/// There, a `pattern deny` does not outweigh a `topic` rule of the user. There, the lines
-/// `topic read` and `topic deny` give access to topics of these names; here they are refused as
-/// what they are, a forgotten filter. There, a repeated look at a malformed file leaves no rules
-/// or half of them; here the old ones stay.
+/// - A placeholder beside other text in its level is an error. Version 2.0 puts the value in,
+///   against its manual.
+/// - `pattern deny` outweighs the `topic` rules of the user.
+/// - `topic read` and the like are refused as what they are, a forgotten filter. There they give
+///   access to a topic of that name.
+/// - A value with a `/` in it is not put in.
 pub struct AclFile {
     path: Option<PathBuf>,
     rules: RwLock<RuleSet>,

@@ -50,7 +50,7 @@ impl RuleSet {
             }
             ("pattern", rest) => {
                 let (access, filter) = access_and_filter("pattern", rest)?;
-                self.patterns.push(Rule::pattern(access, filter));
+                self.patterns.push(Rule::pattern(access, filter)?);
             }
             (word, _) => return Err(unknown_keyword(word)),
         }

@@ -1,4 +1,5 @@
 use super::values::{Value, Values};
+use crate::load_error::Problem;
 
 /// One `topic` or `pattern` line, taken apart so that a check builds no strings.
 #[derive(Debug)]
@@ -37,35 +38,23 @@ enum Level {
     Multi,
     /// `+`
     Single,
-    /// Text, in which placeholders may stand.
-    Text(Box<[Piece]>),
-}
-
-#[derive(Debug)]
-enum Piece {
     Literal(Box<str>),
+    /// `%c` of a pattern
     ClientId,
+    /// `%u` of a pattern
     UserName,
 }
 
 impl Rule {
     /// A rule in which `%c` and `%u` are text. The filter must be valid.
     pub(super) fn topic(access: Access, filter: &str) -> Self {
-        Self::new(access, filter, |level| [Piece::Literal(level.into())].into())
+        Self { access, levels: filter.split('/').map(Level::of_topic).collect() }
     }
 
     /// A rule in which `%c` and `%u` are placeholders. The filter must be valid.
-    pub(super) fn pattern(access: Access, filter: &str) -> Self {
-        Self::new(access, filter, pieces)
-    }
-
-    fn new(access: Access, filter: &str, text: impl Fn(&str) -> Box<[Piece]>) -> Self {
-        let level = |level| match level {
-            "#" => Level::Multi,
-            "+" => Level::Single,
-            other => Level::Text(text(other)),
-        };
-        Self { access, levels: filter.split('/').map(level).collect() }
+    pub(super) fn pattern(access: Access, filter: &str) -> Result<Self, Problem> {
+        let levels = filter.split('/').map(Level::of_pattern).collect::<Result<_, _>>()?;
+        Ok(Self { access, levels })
     }
 
     pub(super) fn access(&self) -> Access {
@@ -74,20 +63,18 @@ impl Rule {
 
     /// Whether the rule exists for the client with these values at all.
     pub(super) fn applies_to(&self, values: &Values<'_>) -> bool {
-        let pieces = self.levels.iter().flat_map(Level::pieces);
-        let mut values_used = pieces.filter_map(|piece| piece.placeholder(values));
+        let mut used = self.levels.iter().filter_map(|level| level.placeholder(values));
         if self.access.denies() {
-            return values_used.all(|value| !matches!(value, Value::Missing));
+            return used.all(|value| !matches!(value, Value::Missing));
         }
-        values_used.all(|value| matches!(value, Value::Literal(_)))
+        used.all(|value| matches!(value, Value::Literal(_)))
             && !self.begins_with_claimed_dollar(values)
     }
 
     /// Whether the client would reach the server's own topics by calling itself `$SYS`.
     fn begins_with_claimed_dollar(&self, values: &Values<'_>) -> bool {
-        let first = self.levels.first().and_then(|level| level.pieces().first());
-        let value = first.and_then(|piece| piece.placeholder(values));
-        matches!(value, Some(Value::Literal(text)) if text.starts_with('$'))
+        let first = self.levels.first().and_then(|level| level.placeholder(values));
+        matches!(first, Some(Value::Literal(text)) if begins_with_dollar(text))
     }
 
     /// Whether the rule is about this topic.
@@ -98,9 +85,8 @@ impl Rule {
                 (Look::Multi, name) => return !(is_first && name.is_some_and(begins_with_dollar)),
                 (_, None) => return false,
                 (Look::Single, Some(name)) if is_first && begins_with_dollar(name) => return false,
-                (Look::Single, Some(_)) => {}
-                (Look::Text(text), Some(name)) if !text.equals(name) => return false,
-                (Look::Text(_), Some(_)) => {}
+                (Look::Text(text), Some(name)) if text != name => return false,
+                _ => {}
             }
         }
         names.next().is_none()
@@ -111,20 +97,16 @@ impl Rule {
         let mut others = filter.split('/');
         for (level, is_first) in self.looks(values) {
             match (level, others.next()) {
-                (Look::Multi, other) => {
-                    return !(is_first && other.is_some_and(begins_with_dollar));
-                }
+                (Look::Multi, name) => return !(is_first && name.is_some_and(begins_with_dollar)),
                 (_, None) => return false,
-                (Look::Text(text), Some("#")) => return !(is_first && text.begins_with_dollar()),
                 (Look::Single, Some("#")) => return true,
-                (Look::Text(text), Some("+")) if is_first && text.begins_with_dollar() => {
+                (Look::Single, Some(name)) if is_first && begins_with_dollar(name) => return false,
+                (Look::Text(text), Some("#")) => return !(is_first && begins_with_dollar(text)),
+                (Look::Text(text), Some("+")) if is_first && begins_with_dollar(text) => {
                     return false;
                 }
-                (Look::Single | Look::Text(_), Some("+")) => {}
-                (Look::Single, Some(name)) if is_first && begins_with_dollar(name) => return false,
-                (Look::Single, Some(_)) => {}
-                (Look::Text(text), Some(name)) if !text.equals(name) => return false,
-                (Look::Text(_), Some(_)) => {}
+                (Look::Text(text), Some(name)) if name != "+" && text != name => return false,
+                _ => {}
             }
         }
         // `a/#` includes `a`.
@@ -137,14 +119,11 @@ impl Rule {
         let mut others = if filter == "#" { "+/#" } else { filter }.split('/');
         for (level, is_first) in self.looks(values) {
             match (level, others.next()) {
-                (Look::Multi, other) => {
-                    return !(is_first && other.is_some_and(begins_with_dollar));
-                }
+                (Look::Multi, name) => return !(is_first && name.is_some_and(begins_with_dollar)),
                 (_, None | Some("#")) => return false,
                 (Look::Single, Some(name)) if is_first && begins_with_dollar(name) => return false,
-                (Look::Single, Some(_)) => {}
-                (Look::Text(text), Some(name)) if !text.equals(name) => return false,
-                (Look::Text(_), Some(_)) => {}
+                (Look::Text(text), Some(name)) if text != name => return false,
+                _ => {}
             }
         }
         others.next().is_none()
@@ -152,26 +131,50 @@ impl Rule {
 
     /// The levels as they are for the client with these values, and whether each is the first.
     fn looks<'a>(&'a self, values: &'a Values<'a>) -> impl Iterator<Item = (Look<'a>, bool)> {
-        let looks = self.levels.iter().map(|level| Look::at(level, values));
+        let looks = self.levels.iter().map(|level| level.look(values));
         looks.enumerate().map(|(index, look)| (look, index == 0))
     }
 }
 
 impl Level {
-    fn pieces(&self) -> &[Piece] {
-        match self {
-            Self::Multi | Self::Single => &[],
-            Self::Text(pieces) => pieces,
+    fn of_topic(level: &str) -> Self {
+        match level {
+            "#" => Self::Multi,
+            "+" => Self::Single,
+            text => Self::Literal(text.into()),
         }
     }
-}
 
-impl Piece {
+    /// A placeholder beside other text is an error: with `%u-%c`, a client `x` of user `a-b` and
+    /// a client `b-x` of user `a` would have the same topics.
+    fn of_pattern(level: &str) -> Result<Self, Problem> {
+        match level {
+            "%c" => Ok(Self::ClientId),
+            "%u" => Ok(Self::UserName),
+            text if text.contains("%c") || text.contains("%u") => {
+                let problem = format!("`%c` or `%u` beside other text in the level {text:?}");
+                Err(Problem::new(problem, "a placeholder must be a whole level"))
+            }
+            other => Ok(Self::of_topic(other)),
+        }
+    }
+
     fn placeholder<'a>(&self, values: &Values<'a>) -> Option<Value<'a>> {
         match self {
-            Self::Literal(_) => None,
             Self::ClientId => Some(values.client_id),
             Self::UserName => Some(values.user_name),
+            Self::Multi | Self::Single | Self::Literal(_) => None,
+        }
+    }
+
+    /// A value that cannot be put in ends the rule in `#`. This is for `deny` rules, which it must
+    /// not disarm; other rules do not apply to such a client in the first place.
+    fn look<'a>(&'a self, values: &Values<'a>) -> Look<'a> {
+        match (self, self.placeholder(values)) {
+            (_, Some(Value::Literal(text))) => Look::Text(text),
+            (_, Some(Value::Missing | Value::Unusable)) | (Self::Multi, None) => Look::Multi,
+            (Self::Literal(text), None) => Look::Text(text),
+            (_, None) => Look::Single,
         }
     }
 }
@@ -180,84 +183,88 @@ impl Piece {
 enum Look<'a> {
     Multi,
     Single,
-    Text(Text<'a>),
-}
-
-impl<'a> Look<'a> {
-    /// An unusable value ends the rule in `#`. This is for `deny` rules, which it must not disarm;
-    /// other rules do not apply to such a client in the first place.
-    fn at(level: &'a Level, values: &'a Values<'a>) -> Self {
-        match level {
-            Level::Multi => Self::Multi,
-            Level::Single => Self::Single,
-            Level::Text(pieces) => {
-                let text = Text { pieces, values };
-                if text.is_usable() { Self::Text(text) } else { Self::Multi }
-            }
-        }
-    }
-}
-
-/// The text of one level for one client, without ever being put together.
-struct Text<'a> {
-    pieces: &'a [Piece],
-    values: &'a Values<'a>,
-}
-
-impl Text<'_> {
-    fn is_usable(&self) -> bool {
-        self.parts().all(|part| part.is_some())
-    }
-
-    fn equals(&self, name: &str) -> bool {
-        let mut rest = Some(name);
-        for part in self.parts() {
-            rest = rest.zip(part).and_then(|(rest, part)| rest.strip_prefix(part));
-        }
-        rest == Some("")
-    }
-
-    fn begins_with_dollar(&self) -> bool {
-        self.parts().next().flatten().is_some_and(begins_with_dollar)
-    }
-
-    fn parts(&self) -> impl Iterator<Item = Option<&str>> {
-        self.pieces.iter().map(|piece| match piece {
-            Piece::Literal(text) => Some(&**text),
-            placeholder => match placeholder.placeholder(self.values) {
-                Some(Value::Literal(text)) => Some(text),
-                _ => None,
-            },
-        })
-    }
+    Text(&'a str),
 }
 
 fn begins_with_dollar(level: &str) -> bool {
     level.starts_with('$')
 }
 
-/// Takes the text of one level apart at its placeholders.
-fn pieces(level: &str) -> Box<[Piece]> {
-    let mut pieces = Vec::new();
-    let mut rest = level;
-    while let Some((before, piece, after)) = split_at_placeholder(rest) {
-        if !before.is_empty() {
-            pieces.push(Piece::Literal(before.into()));
-        }
-        pieces.push(piece);
-        rest = after;
-    }
-    if !rest.is_empty() || pieces.is_empty() {
-        pieces.push(Piece::Literal(rest.into()));
-    }
-    pieces.into()
-}
+#[cfg(test)]
+mod tests {
+    use mqtt_topics::{TopicFilterRef, TopicNameRef};
 
-fn split_at_placeholder(text: &str) -> Option<(&str, Piece, &str)> {
-    let client_id = text.split_once("%c").map(|(before, after)| (before, Piece::ClientId, after));
-    let user_name = text.split_once("%u").map(|(before, after)| (before, Piece::UserName, after));
-    match (client_id, user_name) {
-        (Some(c), Some(u)) => Some(if c.0.len() < u.0.len() { c } else { u }),
-        (c, u) => c.or(u),
+    use super::*;
+    use crate::{Identity, Subject};
+
+    /// All filters and names of up to three of these levels.
+    fn texts(levels: &[&str]) -> Vec<String> {
+        let mut texts: Vec<String> = levels.iter().map(ToString::to_string).collect();
+        for _ in 0..2 {
+            let longer = texts.iter().flat_map(|t| levels.iter().map(move |l| format!("{t}/{l}")));
+            texts = longer.chain(levels.iter().map(ToString::to_string)).collect();
+        }
+        texts
+    }
+
+    fn filters() -> Vec<String> {
+        let texts = texts(&["", "a", "b", "$s", "+", "#"]);
+        texts.into_iter().filter(|text| TopicFilterRef::new(text).is_ok()).collect()
+    }
+
+    fn names() -> Vec<String> {
+        let texts = texts(&["", "a", "b", "$s"]);
+        texts.into_iter().filter(|text| TopicNameRef::new(text).is_ok()).collect()
+    }
+
+    fn with_values(check: impl Fn(&Values<'_>)) {
+        let identity = Identity::user("a");
+        check(&Values::new(Subject { client_id: "b", identity: &identity }));
+    }
+
+    #[test]
+    fn rules_match_as_topic_filters_do() {
+        with_values(|values| {
+            for filter in filters() {
+                let rule = Rule::topic(Access::Read, &filter);
+                for name in names() {
+                    let expected = TopicFilterRef::new(&filter)
+                        .unwrap()
+                        .matches(TopicNameRef::new(&name).unwrap());
+                    assert_eq!(rule.matches(&name, values), expected, "{filter} and {name}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn rules_overlap_and_cover_as_topic_filters_do() {
+        with_values(|values| {
+            for ours in filters() {
+                let rule = Rule::topic(Access::Read, &ours);
+                let ours = TopicFilterRef::new(&ours).unwrap();
+                for theirs in &filters() {
+                    let other = TopicFilterRef::new(theirs).unwrap();
+                    let overlaps = rule.overlaps(theirs, values);
+                    assert_eq!(overlaps, ours.overlaps(other), "{ours} and {theirs}");
+                    let covers = rule.covers(theirs, values);
+                    assert_eq!(covers, ours.covers(other), "{ours} and {theirs}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn placeholders_match_what_their_values_would_match() {
+        with_values(|values| {
+            for filter in filters() {
+                let pattern = filter.replace('a', "%u").replace('b', "%c");
+                let pattern = Rule::pattern(Access::Read, &pattern).unwrap();
+                let rule = Rule::topic(Access::Read, &filter);
+                for name in names() {
+                    assert_eq!(pattern.matches(&name, values), rule.matches(&name, values));
+                }
+            }
+        });
     }
 }

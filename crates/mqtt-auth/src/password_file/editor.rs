@@ -126,12 +126,15 @@ impl PasswordEditor {
     ///
     /// # Errors
     /// [`EditError::Changed`] if the file is not what was opened, [`EditError::Write`].
-    pub fn save(&self) -> Result<(), EditError> {
+    pub fn save(&mut self) -> Result<(), EditError> {
         if read_if_there(&self.path)? != self.opened {
             return Err(EditError::Changed(self.path.clone()));
         }
-        replace(&self.path, &self.text())
-            .map_err(|source| EditError::Write { path: self.path.clone(), source })
+        let text = self.text();
+        replace(&self.path, &text)
+            .map_err(|source| EditError::Write { path: self.path.clone(), source })?;
+        self.opened = Some(text);
+        Ok(())
     }
 
     fn position(&self, user_name: &str) -> Option<usize> {
