@@ -3,6 +3,7 @@
 //! What a task needs and a fresh machine does not have, the task installs itself, or it says in
 //! one line what to install. Every error is one line: what failed, why, and what to do.
 
+mod bench;
 mod ci;
 mod failure;
 mod install;
@@ -31,6 +32,8 @@ enum Task {
     Tidy,
     /// Let real MQTT clients tell their stories about the broker.
     Interop(interop::Options),
+    /// Measure the broker beside a floor and other brokers.
+    Bench(bench::Options),
     /// Run every check in order and stop at the first that fails.
     Ci,
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Tidy => tidy::run(),
         Task::Interop(options) => interop::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Ci => return ci::run(),
     };
     match result {

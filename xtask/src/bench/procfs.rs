@@ -31,7 +31,13 @@ pub(crate) fn family(root: u32) -> Vec<u32> {
     let mut family = BTreeSet::from([root]);
     loop {
         let known = family.len();
-        family.extend(parents.iter().filter(|(_, up)| family.contains(up)).map(|(pid, _)| *pid).collect::<Vec<_>>());
+        family.extend(
+            parents
+                .iter()
+                .filter(|(_, up)| family.contains(up))
+                .map(|(pid, _)| *pid)
+                .collect::<Vec<_>>(),
+        );
         if family.len() == known {
             return family.into_iter().collect();
         }

@@ -24,6 +24,8 @@ pub(crate) struct Client {
     acks_written: usize,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
+    /// How many QoS 1 and 2 publishes the broker takes at a time.
+    pub(crate) receive_maximum: u16,
     /// Does not read at all, on purpose.
     pub(crate) stuck: bool,
     /// Why the connection is no more.
@@ -37,6 +39,7 @@ impl Client {
     /// Where the socket cannot be made non-blocking.
     pub(crate) fn new(handshake: Handshake, version: Version) -> io::Result<Self> {
         handshake.stream.set_nonblocking(true)?;
+        let receive_maximum = handshake.connack.receive_maximum;
         Ok(Self {
             stream: TcpStream::from_std(handshake.stream),
             publisher: None,
@@ -47,6 +50,7 @@ impl Client {
             acks_written: 0,
             readable: false,
             writable: false,
+            receive_maximum,
             stuck: false,
             closed: None,
         })
@@ -54,7 +58,8 @@ impl Client {
 
     /// Whether a turn would do something without the poll's leave.
     pub(crate) fn is_ready(&self) -> bool {
-        self.closed.is_none() && (self.readable && !self.stuck || self.writable && self.has_output())
+        self.closed.is_none()
+            && (self.readable && !self.stuck || self.writable && self.has_output())
     }
 
     /// Reads once and handles every whole packet. `clock` is asked after the read, so that a delay
@@ -118,11 +123,7 @@ impl Client {
 
     #[inline]
     fn handle(&mut self, frame: Frame<'_>, now: u64) -> io::Result<()> {
-        if frame.first >> 4 == 3 {
-            self.handle_publish(frame, now)
-        } else {
-            self.handle_ack(frame)
-        }
+        if frame.first >> 4 == 3 { self.handle_publish(frame, now) } else { self.handle_ack(frame) }
     }
 
     #[inline]

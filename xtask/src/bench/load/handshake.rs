@@ -71,7 +71,7 @@ impl Handshake {
 }
 
 /// Reads one whole packet from a blocking socket.
-pub(crate) fn read_packet(mut stream: &TcpStream) -> io::Result<(u8, Vec<u8>)> {
+pub(crate) fn read_packet(mut stream: impl Read) -> io::Result<(u8, Vec<u8>)> {
     let mut first = [0];
     stream.read_exact(&mut first)?;
     let mut length = 0_usize;

@@ -28,7 +28,6 @@ pub(crate) enum Pace {
 pub(crate) struct Plan {
     pub(crate) version: Version,
     pub(crate) qos: u8,
-    pub(crate) retain: bool,
     pub(crate) payload: usize,
     /// Topics of one length, each with the stream that its messages count in. They are sent in
     /// turn.
@@ -71,7 +70,7 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Encodes the ring.
     pub(crate) fn new(plan: &Plan) -> Self {
-        let first = 0x30 | (plan.qos << 1) | u8::from(plan.retain);
+        let first = 0x30 | (plan.qos << 1);
         let payload = vec![0x2e; plan.payload.max(STAMP_BYTES)];
         let encode = |topic: &str| wire::publish(plan.version, topic, first, 0, &payload);
         let stride = plan.topics.first().map_or(1, |(topic, _)| encode(topic).len());
@@ -102,11 +101,6 @@ impl Publisher {
             stopped: false,
             lateness_max: 0,
         }
-    }
-
-    /// Takes back what a broker's Receive Maximum forbids.
-    pub(crate) fn limit_window(&mut self, receive_maximum: u16) {
-        self.window = self.window.min(receive_maximum.into());
     }
 
     /// Bytes that are to be written before anything else of this client.
@@ -256,7 +250,6 @@ mod tests {
         Publisher::new(&Plan {
             version: Version::V5,
             qos,
-            retain: false,
             payload: 64,
             topics: vec![("t/0".into(), 4), ("t/1".into(), 5)],
             pace: Pace::FlatOut,

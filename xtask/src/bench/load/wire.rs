@@ -101,8 +101,9 @@ fn receive_maximum(mut properties: &[u8]) -> Option<u16> {
     None
 }
 
+/// Takes a length-prefixed string off `bytes`.
 #[inline]
-fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
@@ -193,7 +194,8 @@ fn push_string(body: &mut Vec<u8>, string: &[u8]) {
     body.extend(string.iter().take(usize::from(length)));
 }
 
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+/// A packet with its fixed header.
+pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     let mut length = body.len();
     loop {
@@ -238,7 +240,8 @@ mod tests {
         let body = [0, 0, 11, 0x11, 0, 0, 0, 9, 0x24, 1, 0x21, 0, 20, 0x00];
         let frame = Frame { first: 0x20, body: &body[..13] };
         assert!(read_connack(frame, Version::V5).is_none());
-        let frame = Frame { first: 0x20, body: &[0, 0, 10, 0x11, 0, 0, 0, 9, 0x24, 1, 0x21, 0, 20] };
+        let frame =
+            Frame { first: 0x20, body: &[0, 0, 10, 0x11, 0, 0, 0, 9, 0x24, 1, 0x21, 0, 20] };
         assert_eq!(read_connack(frame, Version::V5).unwrap().receive_maximum, 20);
         let frame = Frame { first: 0x20, body: &[0, 5] };
         assert_eq!(read_connack(frame, Version::V311).unwrap().code, 5);

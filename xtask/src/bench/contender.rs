@@ -1,0 +1,222 @@
+//! The brokers of a run: how each is started, and how it is ended.
+
+use std::{
+    env, fs,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    str::FromStr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bench::{
+        procfs,
+        spec::{FilterKind, Work},
+    },
+    failure::Failure,
+};
+
+/// The name of this project's broker in every table.
+pub(crate) const OURS: &str = "surgemq";
+
+/// The name of the built-in relay in every table.
+pub(crate) const FLOOR: &str = "floor";
+
+/// A broker that does not listen after this long has failed.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// Everything that mosquitto limits by default and the others do not is unlimited, and Nagle's
+/// algorithm is off, which mosquitto leaves on by default and which would cost it 40 ms a message.
+const MOSQUITTO_CONFIG: &str = "listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+log_type none
+max_inflight_messages 0
+max_queued_messages 0
+max_queued_bytes 0
+set_tcp_nodelay true
+";
+
+/// One broker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    /// What the broker says its version is.
+    pub(crate) version: String,
+    /// A shell command; `{port}` stands for the port and `{config}` for the file below.
+    pub(crate) command: String,
+    /// The content of a configuration file, where the broker needs one.
+    pub(crate) config: Option<String>,
+}
+
+/// `NAME=COMMAND`, as `--against` takes it.
+impl FromStr for Contender {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, command) = text.split_once('=').ok_or("expected NAME='COMMAND {port}'")?;
+        if name.is_empty() || !command.contains("{port}") {
+            return Err("expected NAME='COMMAND {port}', with the port somewhere".into());
+        }
+        Ok(Self::new(name, command.into(), String::new()))
+    }
+}
+
+impl Contender {
+    fn new(name: &str, command: String, version: String) -> Self {
+        Self { name: name.into(), version, command, config: None }
+    }
+
+    /// This project's broker.
+    pub(crate) fn ours(binary: &Path) -> Self {
+        let command = format!(
+            "{} serve --listen tcp://127.0.0.1:{{port}} --in-memory --allow-anonymous \
+             --max-packet-size 1048576",
+            quoted(binary)
+        );
+        Self::new(OURS, command, first_line(Command::new(binary).arg("--version")))
+    }
+
+    /// The built-in relay, out of the program that also makes the load.
+    pub(crate) fn floor(tools: &Path) -> Self {
+        let command = format!("{} bench floor {{port}}", quoted(tools));
+        Self::new(FLOOR, command, "a relay without a broker around it".into())
+    }
+
+    /// Mosquitto, where it is installed.
+    pub(crate) fn mosquitto() -> Option<Self> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let directories = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+        let binary = directories.map(|path| path.join("mosquitto")).find(|path| path.is_file())?;
+        let version = first_line(Command::new(&binary).arg("-h"));
+        let command = format!("{} -c {{config}}", quoted(&binary));
+        let config = Some(MOSQUITTO_CONFIG.to_owned());
+        Some(Self { config, ..Self::new("mosquitto", command, version) })
+    }
+
+    /// Whether the broker can do this at all. The floor knows QoS 0 and exact topics.
+    pub(crate) fn can(&self, work: Work) -> bool {
+        self.name != FLOOR
+            || match work {
+                Work::Flow(flow) => flow.qos == 0,
+                Work::Matching { kind, .. } => kind == FilterKind::Exact,
+                Work::Idle { .. } | Work::Churn => true,
+                Work::Retained { .. } => false,
+            }
+    }
+
+    /// Starts the broker on a free port and waits until it listens. What it prints goes into a
+    /// file of `directory`.
+    ///
+    /// # Errors
+    /// Where it ends at once or does not listen in time.
+    pub(crate) fn start(&self, directory: &Path) -> Result<Running, Failure> {
+        let failed =
+            |why: String| Failure::new(format!("{} could not be started: {why}", self.name));
+        let io_failed = |error: std::io::Error| failed(error.to_string());
+        let port = free_port().map_err(io_failed)?;
+        fs::create_dir_all(directory).map_err(io_failed)?;
+        let config = directory.join(format!("{}.conf", self.name));
+        if let Some(content) = &self.config {
+            let content = content.replace("{port}", &port.to_string());
+            fs::write(&config, content).map_err(io_failed)?;
+        }
+        let log_path = directory.join(format!("{}.log", self.name));
+        let log = fs::File::create(&log_path).map_err(io_failed)?;
+        let command =
+            self.command.replace("{port}", &port.to_string()).replace("{config}", &quoted(&config));
+        let child = with_all_descriptors(&format!("exec {command}"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(io_failed)?)
+            .stderr(log)
+            .spawn()
+            .map_err(io_failed)?;
+        let mut running = Running { child, port };
+        running.wait_until_listening(&log_path).map_err(failed)?;
+        Ok(running)
+    }
+}
+
+/// A broker that runs; it is ended when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Running {
+    /// The broker's processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        procfs::family(self.child.id())
+    }
+
+    fn wait_until_listening(&mut self, log: &Path) -> Result<(), String> {
+        let deadline = Instant::now() + START_MAX;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+            if ended || Instant::now() > deadline {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                let said = said.lines().next_back().unwrap_or("nothing").to_owned();
+                let what = if ended { "it ended" } else { "it does not listen" };
+                return Err(format!("{what}; it said: {said}"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let own = self.child.id();
+        for pid in self.pids().into_iter().filter(|pid| *pid != own) {
+            let _gone_already = Command::new("kill").arg(pid.to_string()).status();
+        }
+        let _gone_already = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A shell that raises the soft limit of descriptors to the hard one before it runs `command`.
+pub(crate) fn with_all_descriptors(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("ulimit -n \"$(ulimit -Hn)\"; {command}"));
+    shell
+}
+
+/// A path as one word of a shell command.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn first_line(command: &mut Command) -> String {
+    let output = command.output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn against_needs_a_name_and_a_port() {
+        let contender: Contender = "nano=nanomq start --port {port} --x=1".parse().unwrap();
+        assert_eq!(contender.name, "nano");
+        assert_eq!(contender.command, "nanomq start --port {port} --x=1");
+        assert!("nano".parse::<Contender>().is_err());
+        assert!("nano=nanomq".parse::<Contender>().is_err());
+    }
+
+    #[test]
+    fn a_quoted_path_is_one_word() {
+        assert_eq!(quoted(Path::new("it's here")), r"'it'\''s here'");
+    }
+}

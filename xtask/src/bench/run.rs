@@ -1,0 +1,146 @@
+//! One run: every scenario, in rounds, with the brokers taking turns.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    bench::{
+        contender::{Contender, quoted, with_all_descriptors},
+        report::{json::Row, table},
+        scenario::Scenario,
+        spec::{LoadSpec, Measured},
+    },
+    failure::Failure,
+    process,
+};
+
+/// A load that has not ended by then is ended.
+const LOAD_MAX: Duration = Duration::from_secs(300);
+
+/// How a run is made.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    /// The program that makes the load.
+    pub(crate) tools: PathBuf,
+    /// Where logs and configurations go.
+    pub(crate) directory: PathBuf,
+    pub(crate) rounds: u32,
+    pub(crate) warm_up: f64,
+    pub(crate) seconds: f64,
+}
+
+impl Runner {
+    /// Measures everything, and prints each scenario when all its rounds are done.
+    pub(crate) fn run(&self, scenarios: &[Scenario], contenders: &[Contender]) -> Vec<Row> {
+        let progress = progress(scenarios, contenders, self.rounds);
+        let mut rows = Vec::new();
+        let mut kind = None;
+        for scenario in scenarios {
+            let able: Vec<_> =
+                contenders.iter().filter(|contender| contender.can(scenario.work)).collect();
+            let measured = self.measure_scenario(scenario, &able, &progress);
+            progress.suspend(|| {
+                if kind != Some(scenario.kind) {
+                    println!("\n{}", table::heading(scenario.kind));
+                }
+                println!("{}", table::block(scenario.kind, &scenario.id, &measured));
+            });
+            kind = Some(scenario.kind);
+            rows.extend(measured);
+        }
+        progress.finish_and_clear();
+        rows
+    }
+
+    /// The rounds of one scenario. Every round begins with another broker, so that none always
+    /// runs on a machine that the same other one has warmed up.
+    fn measure_scenario(
+        &self,
+        scenario: &Scenario,
+        contenders: &[&Contender],
+        progress: &ProgressBar,
+    ) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for round in 0..self.rounds {
+            let first = usize::try_from(round).unwrap_or(0);
+            for contender in contenders.iter().cycle().skip(first).take(contenders.len()) {
+                progress.set_message(format!("{} {} {}", scenario.id, contender.name, round + 1));
+                let result = self.measure(scenario, contender);
+                rows.push(Row {
+                    scenario: scenario.id.clone(),
+                    contender: contender.name.clone(),
+                    round,
+                    measured: result.as_ref().ok().cloned(),
+                    failure: result.err().map(|failure| failure.to_string()),
+                });
+                progress.inc(1);
+            }
+        }
+        rows
+    }
+
+    /// A fresh broker, a fresh load, one measurement.
+    fn measure(&self, scenario: &Scenario, contender: &Contender) -> Result<Measured, Failure> {
+        let broker = contender.start(&self.directory)?;
+        let spec = LoadSpec {
+            port: broker.port,
+            pids: broker.pids(),
+            version: scenario.version,
+            warm_up: self.warm_up,
+            seconds: self.seconds,
+            work: scenario.work,
+        };
+        load(&self.tools, &spec)
+    }
+}
+
+/// Lets a load process do the work and reads what it measured.
+fn load(tools: &Path, spec: &LoadSpec) -> Result<Measured, Failure> {
+    let failed = |why: String| Failure::new(format!("the load failed: {why}"));
+    let order = serde_json::to_string(spec).map_err(|error| failed(error.to_string()))?;
+    let mut child = with_all_descriptors(&format!("exec {} bench load \"$0\"", quoted(tools)))
+        .arg(order)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    let status = process::wait_within(&mut child, LOAD_MAX).map_err(|e| failed(e.to_string()))?;
+    let said = read_all(child.stdout.take());
+    let complained = read_all(child.stderr.take());
+    match status {
+        None => Err(failed(format!("not done after {} s", LOAD_MAX.as_secs()))),
+        Some(status) if status.success() => {
+            serde_json::from_str(&said).map_err(|error| failed(error.to_string()))
+        }
+        Some(_) => Err(failed(complained.lines().next_back().unwrap_or("no reason").to_owned())),
+    }
+}
+
+fn read_all(stream: Option<impl Read>) -> String {
+    let mut text = Vec::new();
+    if let Some(mut stream) = stream {
+        let _what_came_until_an_error = stream.read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn progress(scenarios: &[Scenario], contenders: &[Contender], rounds: u32) -> ProgressBar {
+    let able = |scenario: &Scenario| {
+        contenders.iter().filter(|contender| contender.can(scenario.work)).count()
+    };
+    let count: usize = scenarios.iter().map(able).sum();
+    let count = u64::try_from(count).unwrap_or(0) * u64::from(rounds);
+    let bar = ProgressBar::new(count);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left  {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
