@@ -1,1 +1,39 @@
-//! MQTT delivery state machines for both roles, without I/O.
+//! MQTT delivery without I/O: what two peers keep for each other, and what they owe each other.
+//!
+//! The crate holds the state machines of both roles for MQTT 3.1, 3.1.1 and 5.0. It reads no clock,
+//! starts no thread and opens no socket: bytes, time and sessions are handed in, bytes and events
+//! come out.
+
+pub mod delivery;
+pub mod inbox;
+pub mod ledger;
+pub mod negotiated;
+pub mod output;
+pub mod run;
+pub mod server;
+pub mod session;
+pub mod store;
+pub mod time;
+pub mod violation;
+
+mod alias;
+mod flights;
+mod link;
+mod receiver;
+mod sender;
+
+pub use crate::{
+    delivery::Delivery,
+    inbox::{Held, Inbox, InboxLimits, Pressure},
+    ledger::{DropReason, Ledger},
+    link::RunSpan,
+    negotiated::Negotiated,
+    output::Output,
+    run::{MessageParts, Run, Wire},
+    sender::Acknowledged,
+    server::{Accept, ConnectRequest, ServerConfig, ServerEndpoint, ServerEvent, WillRequest},
+    session::{InFlight, Session},
+    store::{MemoryStore, SessionRecord, SessionStore, StoreError, StoredSubscription},
+    time::Time,
+    violation::Violation,
+};

@@ -1,0 +1,133 @@
+//! Counting every message once.
+
+use std::ops::AddAssign;
+
+/// Why a message was not delivered. The list is closed: there is no other way to lose one.
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
+#[repr(u8)]
+pub enum DropReason {
+    /// The session's queue was at its limit in messages or bytes.
+    QueueFull,
+    /// The receiver was marked slow; QoS 0 only.
+    SlowReceiver,
+    /// QoS 0 for a session without a connection.
+    Offline,
+    /// The connection ended before the bytes were written; QoS 0 only.
+    ConnectionLost,
+    /// Larger than the receiver's Maximum Packet Size [MQTT-3.1.2-25].
+    PacketTooLarge,
+    /// The receiver answered with a reason code of 0x80 or more [MQTT-4.4.0-2].
+    RefusedByReceiver,
+    /// The receiver may not read the topic (any more).
+    NotAuthorized,
+    /// The session ended with the message still in it.
+    SessionEnded,
+}
+
+impl DropReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::QueueFull,
+        Self::SlowReceiver,
+        Self::Offline,
+        Self::ConnectionLost,
+        Self::PacketTooLarge,
+        Self::RefusedByReceiver,
+        Self::NotAuthorized,
+        Self::SessionEnded,
+    ];
+
+    /// The name under which counters show the reason.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue-full",
+            Self::SlowReceiver => "slow-receiver",
+            Self::Offline => "offline",
+            Self::ConnectionLost => "connection-lost",
+            Self::PacketTooLarge => "packet-too-large",
+            Self::RefusedByReceiver => "refused-by-receiver",
+            Self::NotAuthorized => "not-authorized",
+            Self::SessionEnded => "session-ended",
+        }
+    }
+}
+
+/// What became of the messages of one session, or of many together.
+///
+/// At any time `enqueued == delivered + expired + dropped + held`, where `held` is what the queues
+/// and the in-flight window hold right now; [`Ledger::held`] is computed from the rest, so a test
+/// compares it with what the structures really contain.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct Ledger {
+    /// Messages that were meant for the session.
+    pub enqueued: u64,
+    /// Messages written to the connection (QoS 0) or acknowledged by the receiver (QoS 1 and 2).
+    pub delivered: u64,
+    /// Messages whose Message Expiry Interval ran out before delivery began [MQTT-3.3.2-5].
+    pub expired: u64,
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Ledger {
+    /// Counts `messages` lost for `reason`.
+    pub fn drop_messages(&mut self, reason: DropReason, messages: u64) {
+        if let Some(count) = self.dropped.get_mut(reason as usize) {
+            *count += messages;
+        }
+    }
+
+    /// Messages lost for `reason`.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// Messages lost for any reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Messages that are neither delivered, expired nor dropped: queued or in flight.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.enqueued
+            .saturating_sub(self.delivered)
+            .saturating_sub(self.expired)
+            .saturating_sub(self.dropped_total())
+    }
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Self) {
+        self.enqueued += other.enqueued;
+        self.delivered += other.delivered;
+        self.expired += other.expired;
+        for (mine, theirs) in self.dropped.iter_mut().zip(other.dropped) {
+            *mine += theirs;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_numbered_in_the_order_of_the_list() {
+        for (number, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number);
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_what_is_left() {
+        let mut ledger = Ledger { enqueued: 10, delivered: 3, expired: 2, ..Ledger::default() };
+        ledger.drop_messages(DropReason::QueueFull, 1);
+        assert_eq!(ledger.held(), 4);
+        let mut sum = ledger;
+        sum += ledger;
+        assert_eq!((sum.held(), sum.dropped(DropReason::QueueFull)), (8, 2));
+    }
+}

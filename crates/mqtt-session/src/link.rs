@@ -1,0 +1,459 @@
+//! The part of a connection that is the same for both roles: input cut into runs, acknowledgements
+//! in both directions, output.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use mqtt_packet::{
+    Ack, DecodeError, PacketId, PacketType, QoS, RawPublish, ReasonCode, Version, frame,
+};
+use mqtt_topics::TopicNameRef;
+
+use crate::{
+    alias::{ReceivedAliases, SentAliases},
+    delivery::Delivery,
+    ledger::{DropReason, Ledger},
+    negotiated::Negotiated,
+    output::Output,
+    receiver::Admission,
+    run::{MessageParts, Run, Wire},
+    sender::{Acknowledged, Transmit},
+    session::Session,
+    time::Time,
+    violation::Violation,
+};
+
+/// Consecutive PUBLISH packets of one QoS that can be handed on as they are: a part of the input.
+///
+/// Made into a [`Run`] by the endpoint's `run`, after as many as possible were joined.
+#[derive(Clone, Debug)]
+pub struct RunSpan {
+    range: Range<usize>,
+    topic: Range<usize>,
+    qos: QoS,
+    count: u32,
+    largest: u32,
+}
+
+impl RunSpan {
+    /// How many messages there are.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Length of the packets, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there is no message; never true.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// The QoS of the messages.
+    #[must_use]
+    pub const fn qos(&self) -> QoS {
+        self.qos
+    }
+
+    /// Takes `next` in, if it stands right behind in the same input and has the same QoS; for
+    /// messages of different topics that go to the same receivers.
+    pub fn join(&mut self, next: &Self) -> bool {
+        let joins = self.range.end == next.range.start && self.qos == next.qos;
+        if joins {
+            self.range.end = next.range.end;
+            self.count += next.count;
+            self.largest = self.largest.max(next.largest);
+        }
+        joins
+    }
+}
+
+/// What the input holds next.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// Messages that can be handed on as they are, all to one topic.
+    Span(RunSpan),
+    /// A message by itself: retained, with an alias or with an expiry.
+    Message(Run),
+    /// The peer finally answered a message.
+    Acknowledged(Acknowledged),
+    /// Any other packet: its first byte and its body.
+    Control(u8, Bytes),
+}
+
+/// One side of an open connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) negotiated: Negotiated,
+    pub(crate) session: Session,
+    pub(crate) out: Output,
+    pub(crate) done: Ledger,
+    /// Whole packets; none but the last `handle_input` brought.
+    input: Bytes,
+    at: usize,
+    input_error: Option<DecodeError>,
+    /// The largest packet that is read, in bytes.
+    maximum_packet_size: u32,
+    topic_levels_max: usize,
+    received_aliases: ReceivedAliases,
+    sent_aliases: SentAliases,
+    /// Whether a PUBACK or PUBCOMP is an event of its own.
+    reports_acknowledgements: bool,
+}
+
+/// What one side announced or simply does.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct LinkOptions {
+    pub(crate) maximum_packet_size: u32,
+    /// Receive Maximum; `None` where the peer knows none.
+    pub(crate) receive_maximum: Option<u16>,
+    pub(crate) topic_alias_maximum: u16,
+    pub(crate) topic_levels_max: usize,
+    pub(crate) reports_acknowledgements: bool,
+}
+
+/// What to do with the packet at hand.
+enum Step {
+    /// It joined the run.
+    Joined,
+    /// It starts what comes next; the run before it goes out first.
+    Next,
+    Alone(Incoming),
+    /// It was dealt with.
+    Done,
+}
+
+impl Link {
+    pub(crate) fn new(negotiated: Negotiated, session: Session, options: &LinkOptions) -> Self {
+        let mut link = Self {
+            negotiated,
+            session,
+            out: Output::default(),
+            done: Ledger::default(),
+            input: Bytes::new(),
+            at: 0,
+            input_error: None,
+            maximum_packet_size: options.maximum_packet_size,
+            topic_levels_max: options.topic_levels_max,
+            received_aliases: ReceivedAliases::new(options.topic_alias_maximum),
+            sent_aliases: SentAliases::new(negotiated.topic_alias_maximum),
+            reports_acknowledgements: options.reports_acknowledgements,
+        };
+        link.session.receiver.start(options.receive_maximum);
+        link
+    }
+
+    /// Takes all whole packets out of `buf`; answers how many bytes that were.
+    pub(crate) fn handle_input(&mut self, buf: &mut BytesMut) -> usize {
+        debug_assert!(self.at == self.input.len(), "the input before was not read to its end");
+        let mut whole = 0;
+        while let Some(rest) = buf.get(whole..).filter(|rest| !rest.is_empty()) {
+            match frame::peek(rest, self.maximum_packet_size) {
+                Ok(Some(header)) if rest.len() >= header.total_len() => whole += header.total_len(),
+                Ok(_) => break,
+                Err(error) => {
+                    self.input_error = Some(error);
+                    break;
+                }
+            }
+        }
+        self.session.receiver.next_input();
+        self.at = 0;
+        self.input = if whole == 0 { Bytes::new() } else { buf.split_to(whole).freeze() };
+        whole
+    }
+
+    /// What comes next; `None` once the input is used up.
+    pub(crate) fn next(&mut self, now: Time) -> Result<Option<Incoming>, Violation> {
+        let mut span: Option<RunSpan> = None;
+        loop {
+            let step = match self.step(&mut span, now) {
+                Ok(Some(step)) => step,
+                Ok(None) => break,
+                // The packet is still there: it is met again when the run is out.
+                Err(_) if span.is_some() => break,
+                Err(violation) => return Err(violation),
+            };
+            match step {
+                Step::Joined | Step::Done => {}
+                Step::Next => break,
+                Step::Alone(incoming) => return Ok(Some(incoming)),
+            }
+        }
+        if let Some(span) = span {
+            return Ok(Some(Incoming::Span(span)));
+        }
+        match self.input_error {
+            Some(error) => Err(error.into()),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks at one packet.
+    #[inline]
+    fn step(&mut self, span: &mut Option<RunSpan>, now: Time) -> Result<Option<Step>, Violation> {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let Some(header) = frame::peek(rest, u32::MAX)? else { return Ok(None) };
+        let place = self.at..self.at + header.total_len();
+        let body = rest.get(header.header_len..header.total_len()).unwrap_or_default();
+        if header.first >> 4 != PacketType::Publish as u8 {
+            if span.is_some() {
+                return Ok(Some(Step::Next));
+            }
+            return self.control(header.first, place, header.header_len, now).map(Some);
+        }
+        let publish = RawPublish::split(header.first, body, self.negotiated.version)?;
+        let topic_at = place.start + header.header_len + 2;
+        let topic = topic_at..topic_at + publish.topic.len();
+        let plain = !publish.retain && publish.properties.is_empty() && !publish.topic.is_empty();
+        let (qos, id) = (publish.qos, publish.packet_id);
+        let joins = match span {
+            Some(span) if !plain || span.qos != qos => return Ok(Some(Step::Next)),
+            Some(span) if self.input.get(span.topic.clone()) != Some(publish.topic) => {
+                return Ok(Some(Step::Next));
+            }
+            Some(_) => true,
+            None => false,
+        };
+        if !joins && !plain {
+            return self.message(place, now).map(Some);
+        }
+        if !joins {
+            let text = publish.check()?.topic;
+            check_topic(text, self.topic_levels_max)?;
+        }
+        if let Some(id) = id
+            && self.session.receiver.admit(qos, id)? == Admission::Repeat
+        {
+            if joins {
+                return Ok(Some(Step::Next));
+            }
+            self.repeat(place.end, id, now);
+            return Ok(Some(Step::Done));
+        }
+        let largest = u32::try_from(place.len()).unwrap_or(u32::MAX);
+        self.at = place.end;
+        match span {
+            Some(span) => {
+                span.range.end = place.end;
+                span.count += 1;
+                span.largest = span.largest.max(largest);
+            }
+            None => *span = Some(RunSpan { range: place, topic, qos, count: 1, largest }),
+        }
+        Ok(Some(Step::Joined))
+    }
+
+    /// A PUBLISH that needs a look at its properties, or that is retained.
+    fn message(&mut self, place: Range<usize>, now: Time) -> Result<Step, Violation> {
+        let input = self.input.clone();
+        let packet = input.get(place.clone()).unwrap_or_default();
+        let Some(header) = frame::peek(packet, u32::MAX)? else { return Ok(Step::Done) };
+        let body = packet.get(header.header_len..).unwrap_or_default();
+        let raw = RawPublish::split(header.first, body, self.negotiated.version)?;
+        let (qos, packet_id, retain, block) = (raw.qos, raw.packet_id, raw.retain, raw.properties);
+        let publish = raw.check()?;
+        if !publish.topic.is_empty() {
+            check_topic(publish.topic, self.topic_levels_max)?;
+        }
+        let properties = &publish.properties;
+        if self.reports_acknowledgements {
+            // A client: identifiers of its own subscriptions come from the server.
+        } else if !properties.subscription_identifiers.is_empty() {
+            return Err(Violation::protocol(
+                "MQTT-3.3.4-6",
+                "a subscription identifier in a client's PUBLISH",
+            ));
+        }
+        let alias = properties.topic_alias;
+        let topic = match alias {
+            Some(alias) if publish.topic.is_empty() => Some(self.received_aliases.topic(alias)?),
+            Some(alias) => {
+                self.received_aliases.bind(alias, publish.topic)?;
+                None
+            }
+            None => None,
+        };
+        if let Some(id) = packet_id
+            && self.session.receiver.admit(qos, id)? == Admission::Repeat
+        {
+            self.repeat(place.end, id, now);
+            return Ok(Step::Done);
+        }
+        self.at = place.end;
+        let own_bytes = alias.is_none() && properties.message_expiry_interval.is_none();
+        let run = if own_bytes {
+            let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+            Run::from_checked(self.bytes(place), self.wire(), qos, retain, 1, len)
+        } else {
+            let mut kept = BytesMut::with_capacity(block.len());
+            let fits = properties.encode_forwardable(&mut kept);
+            fits.and_then(|()| {
+                Run::from_message(&MessageParts {
+                    topic: topic.as_deref().unwrap_or(publish.topic),
+                    payload: publish.payload,
+                    properties: &kept,
+                    qos,
+                    retain,
+                    packet_id,
+                    expires_at: properties.message_expiry_interval.map(|secs| now.after_secs(secs)),
+                })
+            })
+            .map_err(|_| {
+                Violation::new(
+                    ReasonCode::PACKET_TOO_LARGE,
+                    "MQTT-3.2.2-15",
+                    "a message that is too large with its topic in full",
+                )
+            })?
+        };
+        Ok(Step::Alone(Incoming::Message(run)))
+    }
+
+    /// A QoS 2 message that was handed on before is only acknowledged [MQTT-4.3.3-10].
+    fn repeat(&mut self, end: usize, id: PacketId, now: Time) {
+        self.at = end;
+        self.transmit(now, |_, tx| tx.ack(PacketType::PubRec, id, ReasonCode::SUCCESS));
+    }
+
+    fn control(
+        &mut self,
+        first: u8,
+        place: Range<usize>,
+        header_len: usize,
+        now: Time,
+    ) -> Result<Step, Violation> {
+        let body = place.start + header_len..place.end;
+        self.at = place.end;
+        let packet = match first >> 4 {
+            4 => PacketType::PubAck,
+            5 => PacketType::PubRec,
+            6 => PacketType::PubRel,
+            7 => PacketType::PubComp,
+            _ => return Ok(Step::Alone(Incoming::Control(first, self.input.slice(body)))),
+        };
+        let body = self.input.get(body).unwrap_or_default();
+        let ack = Ack::parse(first, body, self.negotiated.version)?;
+        let (id, reason) = (ack.packet_id, ack.reason);
+        let acknowledged = self.transmit(now, |session, tx| {
+            let sender = &mut session.sender;
+            let acknowledged = match packet {
+                PacketType::PubAck => sender.handle_puback(id, reason, tx),
+                PacketType::PubRec => sender.handle_pubrec(id, reason, tx),
+                PacketType::PubComp => sender.handle_pubcomp(id, reason, tx),
+                _ => {
+                    let known = session.receiver.release(id);
+                    tx.ack(PacketType::PubComp, id, known);
+                    None
+                }
+            };
+            if acknowledged.is_some() {
+                session.sender.pump(tx);
+            }
+            acknowledged
+        });
+        Ok(match acknowledged.filter(|_| self.reports_acknowledgements) {
+            Some(acknowledged) => Step::Alone(Incoming::Acknowledged(acknowledged)),
+            None => Step::Done,
+        })
+    }
+
+    /// The topic of a span, as bytes: a checked topic name.
+    pub(crate) fn span_topic(&self, span: &RunSpan) -> &[u8] {
+        self.input.get(span.topic.clone()).unwrap_or_default()
+    }
+
+    /// Makes a run of a span.
+    pub(crate) fn run(&self, span: &RunSpan) -> Run {
+        let bytes = self.bytes(span.range.clone());
+        Run::from_checked(bytes, self.wire(), span.qos, false, span.count, span.largest)
+    }
+
+    /// A part of the input. A small one is copied, so that a receiver that is slow to take it does
+    /// not keep the whole read buffer alive.
+    fn bytes(&self, range: Range<usize>) -> Bytes {
+        if range.len() < self.input.len() / 8 {
+            Bytes::copy_from_slice(self.input.get(range).unwrap_or_default())
+        } else {
+            self.input.slice(range)
+        }
+    }
+
+    /// Answers the messages of a run, as their QoS asks for [MQTT-3.3.4-1].
+    pub(crate) fn acknowledge(&mut self, run: &Run, reason: ReasonCode) {
+        let packet = match run.qos() {
+            QoS::AtMostOnce => return,
+            QoS::AtLeastOnce => PacketType::PubAck,
+            QoS::ExactlyOnce => PacketType::PubRec,
+        };
+        let version = self.negotiated.version;
+        for frame in run.frames() {
+            let Some(id) = frame.publish.packet_id else { continue };
+            mqtt_packet::ack::encode_short(packet, id, reason, version, self.out.tail());
+            self.session.receiver.answered(run.qos(), id, reason);
+        }
+    }
+
+    /// Sends messages, or keeps them until the window opens.
+    pub(crate) fn deliver(&mut self, delivery: Delivery, now: Time) {
+        self.transmit(now, |session, tx| session.sender.send(delivery, tx));
+    }
+
+    /// Sends again what the connection before left unacknowledged.
+    pub(crate) fn resume(&mut self, now: Time) {
+        self.transmit(now, |session, tx| session.sender.resume(tx));
+    }
+
+    pub(crate) fn transmit<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut Session, &mut Transmit<'_>) -> T,
+    ) -> T {
+        let Self { negotiated, session, out, done, sent_aliases, .. } = self;
+        act(session, &mut Transmit { out, aliases: sent_aliases, negotiated, done, now })
+    }
+
+    /// The connection is over: what waits for the socket is lost, and counted.
+    pub(crate) fn end(&mut self) -> (Session, Ledger) {
+        self.done.drop_messages(DropReason::ConnectionLost, self.out.messages());
+        self.out = Output::default();
+        (std::mem::take(&mut self.session), std::mem::take(&mut self.done))
+    }
+
+    /// Gives unused memory back.
+    pub(crate) fn shrink(&mut self) {
+        self.out.shrink();
+        self.session.shrink();
+        if self.at == self.input.len() {
+            self.input = Bytes::new();
+            self.at = 0;
+        }
+    }
+
+    fn wire(&self) -> Wire {
+        self.negotiated.wire()
+    }
+}
+
+impl Link {
+    pub(crate) const fn version(&self) -> Version {
+        self.negotiated.version
+    }
+}
+
+/// The topic of a PUBLISH is a topic name [MQTT-3.3.2-2].
+fn check_topic(topic: &str, levels_max: usize) -> Result<(), Violation> {
+    match TopicNameRef::with_limit(topic, levels_max) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Violation::new(
+            ReasonCode::TOPIC_NAME_INVALID,
+            error.statement(),
+            "a topic name that is not one",
+        )),
+    }
+}

@@ -1,0 +1,460 @@
+//! The sending side of QoS 0, 1 and 2.
+//!
+//! ```text
+//! QoS 0    PUBLISH ──> done
+//!
+//! QoS 1    waiting ── window open ──> PUBLISH, AwaitPubAck ── PUBACK ──> done
+//!
+//! QoS 2    waiting ── window open ──> PUBLISH, AwaitPubRec ── PUBREC < 0x80 ──> PUBREL,
+//!          AwaitPubComp ── PUBCOMP ──> done;   PUBREC >= 0x80 ──> done, refused
+//!
+//! resume   AwaitPubAck, AwaitPubRec: PUBLISH again, DUP 1, old identifier, old order, as far as
+//!          the window is open;   AwaitPubComp: PUBREL again
+//! ```
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use mqtt_packet::{PacketId, PacketType, QoS, RawPublish, ReasonCode, ack, property::Property};
+
+use crate::{
+    alias::{SentAliases, SentAs},
+    delivery::Delivery,
+    flights::{Awaits, Flight, Flights},
+    inbox::Held,
+    ledger::{DropReason, Ledger},
+    negotiated::Negotiated,
+    output::Output,
+    run::{Frames, Run, Wire},
+    time::Time,
+};
+
+/// Payloads below this length are copied behind their header, larger ones referenced.
+const COPY_BELOW: usize = 2048;
+
+/// Everything that waits for a peer or for its acknowledgement. Part of the session: it outlives
+/// the connection.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    flights: Flights,
+    /// PUBLISH and PUBREL packets of this connection that are not finally acknowledged.
+    in_flight: u16,
+    /// Messages that wait for the window; the first run may be sent in part.
+    pending: VecDeque<Delivery>,
+    /// Where the first unsent packet of the first run begins.
+    pending_at: usize,
+    pending_messages: usize,
+    pending_bytes: usize,
+    /// Messages of an earlier connection that have to go out again, in order.
+    again: VecDeque<PacketId>,
+}
+
+/// What a [`Sender`] writes to, and by which rules.
+pub(crate) struct Transmit<'a> {
+    pub(crate) out: &'a mut Output,
+    pub(crate) aliases: &'a mut SentAliases,
+    pub(crate) negotiated: &'a Negotiated,
+    pub(crate) done: &'a mut Ledger,
+    pub(crate) now: Time,
+}
+
+/// A message that the peer finally answered.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Acknowledged {
+    /// The identifier, free again.
+    pub packet_id: PacketId,
+    /// The peer's reason code.
+    pub reason: ReasonCode,
+    /// [`Delivery::mark`] of the message.
+    pub mark: u64,
+}
+
+/// What one PUBLISH needs beside the parts of the message.
+struct Header<'a> {
+    qos: QoS,
+    packet_id: Option<PacketId>,
+    dup: bool,
+    retain: bool,
+    identifiers: Option<&'a [u32]>,
+    expires_at: Option<Time>,
+}
+
+#[derive(Copy, Clone, Eq, PartialEq)]
+enum Written {
+    Whole,
+    /// Larger than the peer's Maximum Packet Size: treated as sent [MQTT-3.1.2-25].
+    TooLarge,
+}
+
+impl Sender {
+    pub(crate) const fn new() -> Self {
+        Self {
+            flights: Flights::new(),
+            in_flight: 0,
+            pending: VecDeque::new(),
+            pending_at: 0,
+            pending_messages: 0,
+            pending_bytes: 0,
+            again: VecDeque::new(),
+        }
+    }
+
+    /// Sends messages, or keeps them until the window opens.
+    pub(crate) fn send(&mut self, delivery: Delivery, tx: &mut Transmit<'_>) {
+        if delivery.qos() == QoS::AtMostOnce {
+            return send_qos0(&delivery, tx);
+        }
+        self.pending_messages += delivery.count() as usize;
+        self.pending_bytes += delivery.run.len();
+        self.pending.push_back(delivery);
+        self.pump(tx);
+    }
+
+    /// Sends what the window allows. Called whenever it may have opened.
+    pub(crate) fn pump(&mut self, tx: &mut Transmit<'_>) {
+        self.pump_again(tx);
+        while let Some(delivery) = self.pending.front() {
+            if delivery.run.is_expired(tx.now) {
+                let left = Self::frames_left(delivery, self.pending_at).count();
+                tx.done.expired += left as u64;
+                self.pop_pending(left);
+                continue;
+            }
+            let (mut sent, mut done) = (0, true);
+            for frame in Self::frames_left(delivery, self.pending_at) {
+                let id = self.flights.next_id();
+                if self.in_flight >= tx.negotiated.send_window || id.is_none() {
+                    done = false;
+                    break;
+                }
+                let header = Header {
+                    qos: delivery.qos(),
+                    packet_id: id,
+                    dup: false,
+                    retain: delivery.retain,
+                    identifiers: delivery.identifiers.as_deref(),
+                    expires_at: delivery.run.expires_at(),
+                };
+                sent += 1;
+                self.pending_at = frame.range.end;
+                if tx.publish(delivery.run.bytes(), frame.publish, &header)
+                    == Written::TooLarge
+                {
+                    tx.done.drop_messages(DropReason::PacketTooLarge, 1);
+                    continue;
+                }
+                self.in_flight += 1;
+                self.flights.insert(Flight {
+                    frame: delivery.run.frame_bytes(&frame),
+                    identifiers: delivery.identifiers.clone(),
+                    mark: delivery.mark,
+                    awaits: match delivery.qos() {
+                        QoS::ExactlyOnce => Awaits::PubRec,
+                        _ => Awaits::PubAck,
+                    },
+                    wire: delivery.run.wire(),
+                    retain: delivery.retain,
+                });
+            }
+            self.pending_messages = self.pending_messages.saturating_sub(sent);
+            if !done {
+                return;
+            }
+            self.pop_pending(0);
+        }
+    }
+
+    fn frames_left(delivery: &Delivery, at: usize) -> Frames<'_> {
+        delivery.run.frames().starting_at(at)
+    }
+
+    fn pop_pending(&mut self, unsent: usize) {
+        if let Some(delivery) = self.pending.pop_front() {
+            self.pending_bytes = self.pending_bytes.saturating_sub(delivery.run.len());
+        }
+        self.pending_messages = self.pending_messages.saturating_sub(unsent);
+        self.pending_at = 0;
+    }
+
+    /// A connection begins: what is unacknowledged goes out again [MQTT-4.4.0-1].
+    pub(crate) fn resume(&mut self, tx: &mut Transmit<'_>) {
+        let requests: Vec<_> =
+            self.flights.iter().filter(|(_, f)| f.is_request()).map(|(id, _)| id).collect();
+        for id in requests {
+            self.flights.remove(id);
+        }
+        self.in_flight = 0;
+        self.again.clear();
+        for (id, flight) in self.flights.iter() {
+            match flight.awaits {
+                Awaits::PubComp => {
+                    self.in_flight = self.in_flight.saturating_add(1);
+                    tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
+                }
+                _ => self.again.push_back(id),
+            }
+        }
+        self.pump(tx);
+    }
+
+    fn pump_again(&mut self, tx: &mut Transmit<'_>) {
+        while self.in_flight < tx.negotiated.send_window {
+            let Some(id) = self.again.pop_front() else { return };
+            let Some(flight) = self.flights.find(id) else { continue };
+            let Some(qos) = flight.qos() else { continue };
+            let run = Run::from_checked(flight.frame.clone(), flight.wire, qos, false, 1, 0);
+            let Some(frame) = run.frames().next() else { continue };
+            let header = Header {
+                qos,
+                packet_id: Some(id),
+                dup: true,
+                retain: flight.retain,
+                identifiers: flight.identifiers.as_deref(),
+                // Delivery has begun, so the message does not expire any more [MQTT-4.3.3-7].
+                expires_at: None,
+            };
+            if tx.publish(run.bytes(), frame.publish, &header) == Written::TooLarge {
+                tx.done.drop_messages(DropReason::PacketTooLarge, 1);
+                self.flights.remove(id);
+                continue;
+            }
+            self.in_flight += 1;
+        }
+    }
+
+    /// PUBACK came.
+    pub(crate) fn handle_puback(
+        &mut self,
+        id: PacketId,
+        reason: ReasonCode,
+        tx: &mut Transmit<'_>,
+    ) -> Option<Acknowledged> {
+        (self.flights.find(id)?.awaits == Awaits::PubAck).then_some(())?;
+        self.finish(id, reason, tx)
+    }
+
+    /// PUBREC came. The message is finished only if the peer refused it.
+    pub(crate) fn handle_pubrec(
+        &mut self,
+        id: PacketId,
+        reason: ReasonCode,
+        tx: &mut Transmit<'_>,
+    ) -> Option<Acknowledged> {
+        match self.flights.find(id).map(|flight| flight.awaits) {
+            Some(Awaits::PubRec) if reason.is_error() => return self.finish(id, reason, tx),
+            Some(Awaits::PubRec) => {
+                self.flights.release(id);
+                tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
+            }
+            Some(Awaits::PubComp) => tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS),
+            // Not an identifier of a QoS 2 message: PUBREL tells the peer to forget it.
+            None if !reason.is_error() => {
+                tx.ack(PacketType::PubRel, id, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// PUBCOMP came.
+    pub(crate) fn handle_pubcomp(
+        &mut self,
+        id: PacketId,
+        reason: ReasonCode,
+        tx: &mut Transmit<'_>,
+    ) -> Option<Acknowledged> {
+        (self.flights.find(id)?.awaits == Awaits::PubComp).then_some(())?;
+        // 0x92 says that the peer had forgotten it: the message itself was received.
+        let _ = reason;
+        self.finish(id, ReasonCode::SUCCESS, tx)
+    }
+
+    fn finish(
+        &mut self,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        tx: &mut Transmit<'_>,
+    ) -> Option<Acknowledged> {
+        let flight = self.flights.remove(packet_id)?;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if reason.is_error() {
+            tx.done.drop_messages(DropReason::RefusedByReceiver, 1);
+        } else {
+            tx.done.delivered += 1;
+        }
+        Some(Acknowledged { packet_id, reason, mark: flight.mark })
+    }
+
+    /// An identifier for a SUBSCRIBE or UNSUBSCRIBE; `None` if all are in use.
+    pub(crate) fn begin_request(&mut self, awaits: Awaits) -> Option<PacketId> {
+        self.flights.insert(Flight::request(awaits))
+    }
+
+    /// The answer to a request came; false if there was no such request.
+    pub(crate) fn finish_request(&mut self, id: PacketId, awaits: Awaits) -> bool {
+        let known = self.flights.find(id).is_some_and(|flight| flight.awaits == awaits);
+        if known {
+            self.flights.remove(id);
+        }
+        known
+    }
+
+    /// What waits here, for the limits of the session's queue.
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            messages: self.pending_messages + self.flights.len(),
+            bytes: self.pending_bytes + self.flights.bytes(),
+        }
+    }
+
+    /// The messages that wait for the window, in order, less those of the first run that were sent.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = Delivery> {
+        self.pending.iter().enumerate().map(|(place, delivery)| {
+            let at = if place == 0 { self.pending_at } else { 0 };
+            let left = Self::frames_left(delivery, at).count();
+            let run = delivery.run.last_from(at, left);
+            Delivery { run, ..delivery.clone() }
+        })
+    }
+
+    pub(crate) const fn flights(&self) -> &Flights {
+        &self.flights
+    }
+
+    pub(crate) const fn flights_mut(&mut self) -> &mut Flights {
+        &mut self.flights
+    }
+
+    /// Keeps of the waiting messages only those that `keep` wants; the others are dropped for
+    /// `reason`. What was sent before is not touched.
+    pub(crate) fn retain_pending(
+        &mut self,
+        done: &mut Ledger,
+        reason: DropReason,
+        mut keep: impl FnMut(&Delivery) -> bool,
+    ) {
+        let pending: Vec<_> = self.pending().collect();
+        self.pending.clear();
+        (self.pending_at, self.pending_messages, self.pending_bytes) = (0, 0, 0);
+        for delivery in pending {
+            if keep(&delivery) {
+                self.pending_messages += delivery.count() as usize;
+                self.pending_bytes += delivery.run.len();
+                self.pending.push_back(delivery);
+            } else {
+                done.drop_messages(reason, u64::from(delivery.count()));
+            }
+        }
+    }
+
+    /// Gives unused memory back.
+    pub(crate) fn shrink(&mut self) {
+        self.flights.shrink();
+        if self.pending.is_empty() {
+            self.pending.shrink_to(0);
+        }
+    }
+}
+
+/// QoS 0: the run's own bytes where nothing in them is this receiver's alone.
+fn send_qos0(delivery: &Delivery, tx: &mut Transmit<'_>) {
+    let run = &delivery.run;
+    if run.is_expired(tx.now) {
+        tx.done.expired += u64::from(run.count());
+        return;
+    }
+    if delivery.is_plain(tx.negotiated.wire())
+        && run.largest() <= tx.negotiated.maximum_packet_size
+        && !tx.aliases.is_active()
+    {
+        tx.out.push(run.bytes().clone(), run.count());
+        return;
+    }
+    let header = Header {
+        qos: QoS::AtMostOnce,
+        packet_id: None,
+        dup: false,
+        retain: delivery.retain,
+        identifiers: delivery.identifiers.as_deref(),
+        expires_at: run.expires_at(),
+    };
+    for frame in run.frames() {
+        if tx.publish(run.bytes(), frame.publish, &header) == Written::TooLarge {
+            tx.done.drop_messages(DropReason::PacketTooLarge, 1);
+        }
+    }
+}
+
+/// What the encoder says of properties that came out of a checked packet or are numbers: they fit.
+fn push(property: &Property<'_>, extra: &mut Vec<u8>) {
+    let fits = property.encode(extra);
+    debug_assert!(fits.is_ok(), "{property:?} does not fit");
+}
+
+impl Transmit<'_> {
+    /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP.
+    pub(crate) fn ack(&mut self, packet: PacketType, id: PacketId, reason: ReasonCode) {
+        ack::encode_short(packet, id, reason, self.negotiated.version, self.out.tail());
+    }
+
+    fn publish(
+        &mut self,
+        frames: &Bytes,
+        mut publish: RawPublish<'_>,
+        header: &Header<'_>,
+    ) -> Written {
+        publish.dup = header.dup;
+        publish.qos = header.qos;
+        publish.retain = header.retain;
+        publish.packet_id = header.packet_id;
+        let topic = publish.topic;
+        let mut extra = Vec::new();
+        let mut binding = None;
+        if self.negotiated.wire() == Wire::V5 {
+            self.extra_properties(header, &mut extra);
+            match self.aliases.plan(topic) {
+                SentAs::Topic => {}
+                SentAs::Binding(alias) => binding = Some(alias),
+                SentAs::Alias(alias) => {
+                    push(&Property::TopicAlias(alias), &mut extra);
+                    publish.topic = &[];
+                }
+            }
+        }
+        if let Some(alias) = binding {
+            push(&Property::TopicAlias(alias), &mut extra);
+        }
+        let version = self.negotiated.version;
+        let fits = publish.encoded_len(extra.len(), version);
+        if fits.is_err() || fits.is_ok_and(|len| len > self.negotiated.maximum_packet_size as usize)
+        {
+            return Written::TooLarge;
+        }
+        if publish.encode_header(&extra, version, self.out.tail()).is_err() {
+            return Written::TooLarge;
+        }
+        if let Some(alias) = binding {
+            self.aliases.bind(topic, alias);
+        }
+        let messages = u32::from(header.qos == QoS::AtMostOnce);
+        if publish.payload.len() < COPY_BELOW {
+            self.out.tail().extend_from_slice(publish.payload);
+            self.out.count_messages(messages);
+        } else {
+            self.out.push(frames.slice_ref(publish.payload), messages);
+        }
+        Written::Whole
+    }
+
+    fn extra_properties(&self, header: &Header<'_>, extra: &mut Vec<u8>) {
+        if let Some(deadline) = header.expires_at {
+            // What is left of the interval, rounded up, so that it is not 0 [MQTT-3.3.2-6].
+            let left = deadline.millis_since(self.now).div_ceil(1000);
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            push(&Property::MessageExpiryInterval(left), extra);
+        }
+        for identifier in header.identifiers.unwrap_or_default() {
+            push(&Property::SubscriptionIdentifier(*identifier), extra);
+        }
+    }
+}

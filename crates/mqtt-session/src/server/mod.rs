@@ -1,0 +1,780 @@
+//! The server's side of a connection.
+//!
+//! ```text
+//! AwaitConnect ── CONNECT ──> Connecting ── accept ──> Open ── DISCONNECT, violation, close ──┐
+//!      │                       │     ▲                                                        │
+//!      │                       │     └── AUTH ── challenge                                    ▼
+//!      └── timeout, bad bytes ─┴── refuse ────────────────────────────────────────────────> Closed
+//! ```
+//!
+//! The contract: after each `handle_*`, call [`ServerEndpoint::poll_event`] until it answers
+//! `None`; then write what [`ServerEndpoint::output`] holds; call
+//! [`ServerEndpoint::handle_timeout`] when [`ServerEndpoint::poll_timeout`] is due. In `Closed` the
+//! transport is closed once the output is written.
+
+mod config;
+mod request;
+
+use bytes::{Bytes, BytesMut};
+use mqtt_packet::{
+    Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeErrorKind, Disconnect,
+    DisconnectProperties, Packet, PacketId, QoS, ReasonCode, SubAck, UnsubAck, Version, frame,
+};
+
+pub use self::{
+    config::ServerConfig,
+    request::{ConnectRequest, WillRequest},
+};
+use crate::{
+    delivery::Delivery,
+    inbox::Held,
+    ledger::{DropReason, Ledger},
+    link::{Incoming, Link, LinkOptions, RunSpan},
+    negotiated::Negotiated,
+    output::Output,
+    run::Run,
+    session::Session,
+    time::Time,
+    violation::Violation,
+};
+
+/// The server's side of one connection, without I/O.
+#[derive(Debug)]
+pub struct ServerEndpoint {
+    config: ServerConfig,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    AwaitConnect { deadline: Time, request: Option<Box<ConnectRequest>>, out: Output },
+    Connecting(Box<Connecting>),
+    Open(Box<Open>),
+    Closed { out: Output, session: Option<Box<(Session, Ledger)>> },
+}
+
+/// CONNECT came, the answer is not decided.
+#[derive(Debug)]
+struct Connecting {
+    deadline: Time,
+    negotiated: Negotiated,
+    method: Option<String>,
+    /// A challenge was sent: the next packet is AUTH.
+    awaits_auth: bool,
+    auth: Option<ServerEvent>,
+    out: Output,
+}
+
+#[derive(Debug)]
+struct Open {
+    link: Link,
+    method: Option<String>,
+    last_packet: Time,
+    session_expiry_secs: u32,
+}
+
+/// What a client did.
+#[derive(Debug)]
+pub enum ServerEvent {
+    /// It wants to connect: answer with [`ServerEndpoint::accept`], [`ServerEndpoint::challenge`]
+    /// or [`ServerEndpoint::refuse`].
+    Connect(Box<ConnectRequest>),
+    /// It goes on with enhanced authentication, or starts it anew on an open connection.
+    Auth {
+        /// Whether this begins a re-authentication [MQTT-4.12.1-1].
+        again: bool,
+        /// The client's data.
+        data: Vec<u8>,
+    },
+    /// It published messages that can be handed on as they are: join what goes to the same
+    /// receivers, make a [`Run`] of it, and acknowledge the run.
+    Span(RunSpan),
+    /// It published a message that stands alone: hand it on, and acknowledge it.
+    Message(Run),
+    /// It wants subscriptions: answer with [`ServerEndpoint::suback`]. The body is a checked
+    /// SUBSCRIBE, to be read with [`mqtt_packet::Subscribe::parse`].
+    Subscribe(Bytes),
+    /// It wants subscriptions removed: answer with [`ServerEndpoint::unsuback`]. The body is a
+    /// checked UNSUBSCRIBE.
+    Unsubscribe(Bytes),
+    /// It left. The connection is closed already.
+    Disconnect {
+        /// Why; 0x04 asks for the will to be published.
+        reason: ReasonCode,
+        /// A new Session Expiry Interval, in seconds.
+        session_expiry_secs: Option<u32>,
+    },
+    /// It broke the protocol, or a timer ran out. It was told as its version says, and the
+    /// connection is closed already.
+    Failed(Violation),
+}
+
+/// How a connection is accepted.
+#[derive(Debug, Default)]
+pub struct Accept<'a> {
+    /// The delivery state to go on with; a new one for a new session.
+    pub session: Session,
+    /// Whether the session existed before.
+    pub session_present: bool,
+    /// The client identifier that the server chose [MQTT-3.1.3-7].
+    pub assigned_client_id: Option<&'a str>,
+    /// The Session Expiry Interval in force, in seconds.
+    pub session_expiry_secs: u32,
+    /// The Session Expiry Interval that the client asked for, in seconds.
+    pub requested_session_expiry_secs: u32,
+    /// The last data of enhanced authentication.
+    pub authentication_data: Option<&'a [u8]>,
+    /// A prefix for response topics.
+    pub response_information: Option<&'a str>,
+}
+
+impl ServerEndpoint {
+    /// A connection that was just opened.
+    #[must_use]
+    pub fn new(config: ServerConfig, now: Time) -> Self {
+        let deadline = now.after_millis(config.connect_timeout_millis);
+        Self {
+            config,
+            state: State::AwaitConnect { deadline, request: None, out: Output::default() },
+        }
+    }
+
+    /// Whether bytes should be read from the transport now.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        match &self.state {
+            State::AwaitConnect { request, .. } => request.is_none(),
+            State::Connecting(connecting) => connecting.awaits_auth,
+            State::Open(_) => true,
+            State::Closed { .. } => false,
+        }
+    }
+
+    /// Whether CONNECT was accepted and the connection is not over.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Whether the connection is over: only the output is left to be written.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Takes the whole packets out of `buf`; what is left is the beginning of a packet, or waits
+    /// until the connection is accepted. Follow with [`ServerEndpoint::poll_event`].
+    pub fn handle_input(&mut self, buf: &mut BytesMut, now: Time) {
+        match &mut self.state {
+            State::AwaitConnect { .. } => {
+                if let Err(violation) = self.handle_connect(buf) {
+                    self.refuse_violation(buf, violation);
+                }
+            }
+            State::Connecting(connecting) => {
+                if connecting.awaits_auth
+                    && let Err(violation) = connecting.handle_auth(buf)
+                {
+                    connecting.auth = Some(ServerEvent::Failed(violation));
+                }
+            }
+            State::Open(open) => {
+                // A part of a packet does not renew the keep-alive [MQTT-3.1.2-24].
+                if open.link.handle_input(buf) > 0 {
+                    open.last_packet = now;
+                }
+            }
+            State::Closed { .. } => buf.clear(),
+        }
+    }
+
+    /// What happened, one at a time; `None` when there is nothing more.
+    pub fn poll_event(&mut self, now: Time) -> Option<ServerEvent> {
+        match &mut self.state {
+            State::AwaitConnect { request, deadline, out } => {
+                let request = request.take()?;
+                let negotiated = self.config.negotiate(&request);
+                self.state = State::Connecting(Box::new(Connecting {
+                    deadline: *deadline,
+                    negotiated,
+                    method: request.authentication_method.clone(),
+                    awaits_auth: false,
+                    auth: None,
+                    out: std::mem::take(out),
+                }));
+                Some(ServerEvent::Connect(request))
+            }
+            State::Connecting(connecting) => match connecting.auth.take()? {
+                ServerEvent::Failed(violation) => Some(self.fail(violation)),
+                event => Some(event),
+            },
+            State::Open(_) => self.poll_open(now),
+            State::Closed { .. } => None,
+        }
+    }
+
+    fn poll_open(&mut self, now: Time) -> Option<ServerEvent> {
+        let State::Open(open) = &mut self.state else { return None };
+        loop {
+            let incoming = match open.link.next(now) {
+                Ok(incoming) => incoming?,
+                Err(violation) => return Some(self.fail(violation)),
+            };
+            let event = match incoming {
+                Incoming::Span(span) => {
+                    self.config.check_publish(span.qos(), false).map(|()| ServerEvent::Span(span))
+                }
+                Incoming::Message(run) => self
+                    .config
+                    .check_publish(run.qos(), run.retain())
+                    .map(|()| ServerEvent::Message(run)),
+                Incoming::Control(first, body) => match open.control(first, body) {
+                    Ok(None) => continue,
+                    Ok(Some(event)) => Ok(event),
+                    Err(violation) => Err(violation),
+                },
+                Incoming::Acknowledged(_) => continue,
+            };
+            return Some(match event {
+                Ok(event @ ServerEvent::Disconnect { .. }) => {
+                    self.close(Output::default());
+                    event
+                }
+                Ok(event) => event,
+                Err(violation) => self.fail(violation),
+            });
+        }
+    }
+
+    fn handle_connect(&mut self, buf: &mut BytesMut) -> Result<(), Violation> {
+        let limit = self.config.connect_bytes_max.min(self.config.maximum_packet_size);
+        let State::AwaitConnect { request, .. } = &mut self.state else { return Ok(()) };
+        let first = buf.first().copied().unwrap_or(0x10);
+        if first >> 4 != 1 {
+            let what = "the first packet is not CONNECT";
+            return Err(Violation::protocol("MQTT-3.1.0-1", what));
+        }
+        let Some(header) = frame::peek(buf, limit)? else { return Ok(()) };
+        if buf.len() < header.total_len() {
+            return Ok(());
+        }
+        let packet = buf.split_to(header.total_len());
+        let body = packet.get(header.header_len..).unwrap_or_default();
+        let parsed = Connect::parse(header.first, body).map_err(Violation::from);
+        let checked = parsed.and_then(|connect| {
+            let request = ConnectRequest::new(&connect, self.config.topic_levels_max)?;
+            request.check_will(self.config.maximum_qos, self.config.retain_available)?;
+            Ok(request)
+        });
+        match checked {
+            Ok(checked) => *request = Some(Box::new(checked)),
+            Err(violation) => {
+                // The refusal takes its form from the version that the packet names.
+                let mut whole = packet;
+                std::mem::swap(buf, &mut whole);
+                return Err(violation);
+            }
+        }
+        Ok(())
+    }
+
+    /// A CONNECT that cannot be taken is refused in the form of its version, as far as that is
+    /// known and permitted [MQTT-3.1.4-1].
+    fn refuse_violation(&mut self, buf: &mut BytesMut, violation: Violation) {
+        let version = connect_version(buf);
+        buf.clear();
+        let mut out = Output::default();
+        match version {
+            Some(Ok(Version::V5)) => refuse(&mut out, Version::V5, violation.reason, u32::MAX),
+            // 3.1.1 has a return code for few things; for the others the close must do.
+            Some(Ok(version)) if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
+                refuse(&mut out, version, violation.reason, u32::MAX);
+            }
+            Some(Err(DecodeErrorKind::UnsupportedProtocolLevel { level })) => {
+                let version = if level > 5 { Version::V5 } else { Version::V311 };
+                refuse(&mut out, version, ReasonCode::UNSUPPORTED_PROTOCOL_VERSION, u32::MAX);
+            }
+            _ => {}
+        }
+        self.state = State::Connecting(Box::new(Connecting {
+            deadline: Time::ZERO,
+            negotiated: Negotiated::new(Version::V311),
+            method: None,
+            awaits_auth: false,
+            auth: Some(ServerEvent::Failed(violation)),
+            out,
+        }));
+    }
+
+    /// Accepts the connection: CONNACK, then what the session left unacknowledged.
+    pub fn accept(&mut self, accept: Accept<'_>, now: Time) {
+        let State::Connecting(connecting) = &mut self.state else { return };
+        let negotiated = connecting.negotiated;
+        let mut out = std::mem::take(&mut connecting.out);
+        let method = connecting.method.take();
+        let connack = ConnAck {
+            session_present: accept.session_present,
+            reason: ReasonCode::SUCCESS,
+            properties: self.config.announce(&accept, method.as_deref()),
+        };
+        let Ok(len) = connack.encoded_len(negotiated.version) else { return };
+        if len > negotiated.maximum_packet_size as usize
+            || connack.encode(negotiated.version, out.tail()).is_err()
+        {
+            // Not even the CONNACK fits: there is no way to talk to this client.
+            self.close(Output::default());
+            return;
+        }
+        let options = LinkOptions {
+            maximum_packet_size: self.config.maximum_packet_size,
+            receive_maximum: negotiated.version.is_v5().then_some(self.config.receive_maximum),
+            topic_alias_maximum: self.config.topic_alias_maximum,
+            topic_levels_max: self.config.topic_levels_max,
+            reports_acknowledgements: false,
+        };
+        let mut link = Link::new(negotiated, accept.session, &options);
+        link.out = out;
+        link.resume(now);
+        self.state = State::Open(Box::new(Open {
+            link,
+            method,
+            last_packet: now,
+            session_expiry_secs: accept.session_expiry_secs,
+        }));
+    }
+
+    /// Refuses the connection with a 5.0 reason code, which older versions get as the return code
+    /// that comes nearest.
+    pub fn refuse(&mut self, reason: ReasonCode) {
+        if let State::Connecting(connecting) = &mut self.state {
+            let mut out = std::mem::take(&mut connecting.out);
+            let negotiated = &connecting.negotiated;
+            refuse(&mut out, negotiated.version, reason, negotiated.maximum_packet_size);
+            self.close(out);
+        }
+    }
+
+    /// Goes on with enhanced authentication: AUTH 0x18 [MQTT-4.12.0-2].
+    pub fn challenge(&mut self, data: &[u8]) {
+        match &mut self.state {
+            State::Connecting(connecting) => {
+                connecting.awaits_auth = true;
+                let version = connecting.negotiated.version;
+                let method = connecting.method.as_deref();
+                write_auth(
+                    &mut connecting.out,
+                    version,
+                    ReasonCode::CONTINUE_AUTHENTICATION,
+                    method,
+                    data,
+                );
+            }
+            State::Open(open) => open.auth(ReasonCode::CONTINUE_AUTHENTICATION, data),
+            _ => {}
+        }
+    }
+
+    /// A re-authentication succeeded: AUTH 0x00.
+    pub fn reauthenticated(&mut self, data: &[u8]) {
+        if let State::Open(open) = &mut self.state {
+            open.auth(ReasonCode::SUCCESS, data);
+        }
+    }
+
+    /// The topic of a span of the input at hand: a checked topic name.
+    #[must_use]
+    pub fn span_topic(&self, span: &RunSpan) -> &[u8] {
+        match &self.state {
+            State::Open(open) => open.link.span_topic(span),
+            _ => &[],
+        }
+    }
+
+    /// Makes a run of a span of the input at hand; `None` once the connection is closed.
+    #[must_use]
+    pub fn run(&self, span: &RunSpan) -> Option<Run> {
+        match &self.state {
+            State::Open(open) => Some(open.link.run(span)),
+            _ => None,
+        }
+    }
+
+    /// Answers the messages of a run with PUBACK or PUBREC.
+    pub fn acknowledge(&mut self, run: &Run, reason: ReasonCode) {
+        if let State::Open(open) = &mut self.state {
+            open.link.acknowledge(run, reason);
+        }
+    }
+
+    /// Answers a SUBSCRIBE, one reason for each filter [MQTT-3.8.4-6].
+    pub fn suback(&mut self, packet_id: PacketId, reasons: &[u8]) {
+        self.answer(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
+    }
+
+    /// Answers an UNSUBSCRIBE, one reason for each filter [MQTT-3.11.3-1].
+    pub fn unsuback(&mut self, packet_id: PacketId, reasons: &[u8]) {
+        let properties = Default::default();
+        self.answer(&Packet::UnsubAck(UnsubAck { packet_id, properties, reasons }));
+    }
+
+    fn answer(&mut self, packet: &Packet<'_>) {
+        if let State::Open(open) = &mut self.state {
+            open.write(packet);
+        }
+    }
+
+    /// Sends messages to the client, or keeps them until its window opens.
+    pub fn deliver(&mut self, delivery: Delivery, now: Time) {
+        if let State::Open(open) = &mut self.state {
+            open.link.deliver(delivery, now);
+        }
+    }
+
+    /// Ends the connection: a 5.0 client is told why, before that there is only the close.
+    pub fn disconnect(&mut self, reason: ReasonCode) {
+        match &mut self.state {
+            State::Open(open) => {
+                open.disconnect(reason);
+                self.close_keeping_output();
+            }
+            State::Connecting(_) => self.refuse(reason),
+            _ => self.close(Output::default()),
+        }
+    }
+
+    /// Ends the connection without another word: the transport is gone.
+    pub fn abandon(&mut self) {
+        self.close(Output::default());
+    }
+
+    fn fail(&mut self, violation: Violation) -> ServerEvent {
+        match &mut self.state {
+            State::Connecting(connecting) => {
+                let mut out = std::mem::take(&mut connecting.out);
+                if connecting.awaits_auth {
+                    let negotiated = &connecting.negotiated;
+                    let limit = negotiated.maximum_packet_size;
+                    refuse(&mut out, negotiated.version, violation.reason, limit);
+                }
+                self.close(out);
+            }
+            _ => self.disconnect(violation.reason),
+        }
+        ServerEvent::Failed(violation)
+    }
+
+    fn close_keeping_output(&mut self) {
+        let out = match &mut self.state {
+            State::Open(open) => std::mem::take(&mut open.link.out),
+            _ => Output::default(),
+        };
+        self.close(out);
+    }
+
+    fn close(&mut self, out: Output) {
+        let session = match &mut self.state {
+            State::Open(open) => {
+                let (session, mut done) = open.link.end();
+                done.drop_messages(DropReason::ConnectionLost, out.messages());
+                Some(Box::new((session, done)))
+            }
+            State::Closed { .. } => return,
+            _ => None,
+        };
+        self.state = State::Closed { out, session };
+    }
+
+    /// The delivery state of the session and what was done since the last
+    /// [`ServerEndpoint::take_done`], once, after the connection is closed.
+    pub fn take_session(&mut self) -> Option<(Session, Ledger)> {
+        match &mut self.state {
+            State::Closed { session, .. } => session.take().map(|boxed| *boxed),
+            _ => None,
+        }
+    }
+
+    /// What became of messages since the last call, for the session's ledger.
+    pub fn take_done(&mut self) -> Ledger {
+        match &mut self.state {
+            State::Open(open) => std::mem::take(&mut open.link.done),
+            _ => Ledger::default(),
+        }
+    }
+
+    /// What is unfinished here: QoS 1 and 2 messages, and all bytes that wait.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        match &self.state {
+            State::Open(open) => open.link.session.held(),
+            _ => Held::default(),
+        }
+    }
+
+    /// QoS 0 messages that wait for the socket.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        self.output().messages()
+    }
+
+    /// What waits for the socket.
+    #[must_use]
+    pub fn output(&self) -> &Output {
+        match &self.state {
+            State::AwaitConnect { out, .. } | State::Closed { out, .. } => out,
+            State::Connecting(connecting) => &connecting.out,
+            State::Open(open) => &open.link.out,
+        }
+    }
+
+    /// The socket took `bytes` of the output.
+    pub fn advance_output(&mut self, bytes: usize) {
+        match &mut self.state {
+            State::AwaitConnect { out, .. } | State::Closed { out, .. } => {
+                out.advance(bytes);
+            }
+            State::Connecting(connecting) => {
+                connecting.out.advance(bytes);
+            }
+            State::Open(open) => open.link.done.delivered += open.link.out.advance(bytes),
+        }
+    }
+
+    /// What was agreed on with the client; `None` before CONNECT and after the end.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        match &self.state {
+            State::Open(open) => Some(&open.link.negotiated),
+            State::Connecting(connecting) => Some(&connecting.negotiated),
+            _ => None,
+        }
+    }
+
+    /// When [`ServerEndpoint::handle_timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        match &self.state {
+            State::AwaitConnect { deadline, .. } => Some(*deadline),
+            State::Connecting(connecting) => Some(connecting.deadline),
+            State::Open(open) => open.keep_alive_deadline(),
+            State::Closed { .. } => None,
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Time) -> Option<ServerEvent> {
+        if self.poll_timeout().is_none_or(|deadline| deadline > now) {
+            return None;
+        }
+        let violation = match &self.state {
+            State::Open(_) => Violation::new(
+                ReasonCode::KEEP_ALIVE_TIMEOUT,
+                "MQTT-3.1.2-22",
+                "no packet within 1.5 times the keep-alive",
+            ),
+            _ => Violation::protocol("U5-025", "no CONNECT accepted within the connect timeout"),
+        };
+        if !self.is_open() {
+            self.close(Output::default());
+            return Some(ServerEvent::Failed(violation));
+        }
+        Some(self.fail(violation))
+    }
+
+    /// Gives unused memory back; called when the connection has nothing to do.
+    pub fn shrink(&mut self) {
+        if let State::Open(open) = &mut self.state {
+            open.link.shrink();
+        }
+    }
+}
+
+impl Connecting {
+    fn handle_auth(&mut self, buf: &mut BytesMut) -> Result<(), Violation> {
+        let Some(header) = frame::peek(buf, 16 * 1024)? else { return Ok(()) };
+        if buf.len() < header.total_len() {
+            return Ok(());
+        }
+        let packet = buf.split_to(header.total_len());
+        let body = packet.get(header.header_len..).unwrap_or_default();
+        self.awaits_auth = false;
+        let parsed = Packet::parse(header.first, body, self.negotiated.version);
+        match parsed.inspect_err(|_| self.awaits_auth = true)? {
+            Packet::Auth(auth) if auth.reason == ReasonCode::CONTINUE_AUTHENTICATION => {
+                check_method(&auth, self.method.as_deref())
+                    .inspect_err(|_| self.awaits_auth = true)?;
+                let data = auth.properties.authentication_data.unwrap_or_default().to_vec();
+                self.auth = Some(ServerEvent::Auth { again: false, data });
+                Ok(())
+            }
+            _ => {
+                self.awaits_auth = true;
+                let what = "something else than AUTH during authentication";
+                Err(Violation::protocol("MQTT-3.1.2-30", what))
+            }
+        }
+    }
+}
+
+impl Open {
+    /// A packet that is neither PUBLISH nor one of its acknowledgements.
+    fn control(&mut self, first: u8, body: Bytes) -> Result<Option<ServerEvent>, Violation> {
+        let version = self.link.version();
+        match Packet::parse(first, &body, version)? {
+            Packet::PingReq => {
+                self.write(&Packet::PingResp);
+                Ok(None)
+            }
+            Packet::Subscribe(_) => Ok(Some(ServerEvent::Subscribe(body))),
+            Packet::Unsubscribe(_) => Ok(Some(ServerEvent::Unsubscribe(body))),
+            Packet::Disconnect(disconnect) => self.left(&disconnect).map(Some),
+            Packet::Auth(auth) => {
+                check_method(&auth, self.method.as_deref())?;
+                let again = auth.reason == ReasonCode::RE_AUTHENTICATE;
+                if auth.reason == ReasonCode::SUCCESS {
+                    return Err(Violation::protocol("MQTT-3.15.2-1", "AUTH 0x00 from a client"));
+                }
+                let data = auth.properties.authentication_data.unwrap_or_default().to_vec();
+                Ok(Some(ServerEvent::Auth { again, data }))
+            }
+            Packet::Connect(_) => Err(Violation::protocol("MQTT-3.1.0-2", "a second CONNECT")),
+            _ => Err(Violation::protocol("MQTT-4.13.1-1", "a packet that only servers send")),
+        }
+    }
+
+    fn left(&self, disconnect: &Disconnect<'_>) -> Result<ServerEvent, Violation> {
+        let session_expiry_secs = disconnect.properties.session_expiry_interval;
+        if self.session_expiry_secs == 0 && session_expiry_secs.is_some_and(|secs| secs > 0) {
+            return Err(Violation::protocol("U5-072", "DISCONNECT raises a session expiry of 0"));
+        }
+        if !is_for_clients(disconnect.reason) {
+            return Err(Violation::protocol("MQTT-3.14.2-1", "a reason that only servers give"));
+        }
+        Ok(ServerEvent::Disconnect { reason: disconnect.reason, session_expiry_secs })
+    }
+
+    fn auth(&mut self, reason: ReasonCode, data: &[u8]) {
+        let version = self.link.version();
+        write_auth(&mut self.link.out, version, reason, self.method.as_deref(), data);
+    }
+
+    /// Writes a packet, unless it is too large for the client [MQTT-3.1.2-24].
+    fn write(&mut self, packet: &Packet<'_>) {
+        let negotiated = &self.link.negotiated;
+        let fits = packet
+            .encoded_len(negotiated.version)
+            .is_ok_and(|len| len <= negotiated.maximum_packet_size as usize);
+        if fits {
+            // Encoding writes nothing when it fails, and these packets do not.
+            let _ = packet.encode(negotiated.version, self.link.out.tail());
+        }
+    }
+
+    fn disconnect(&mut self, reason: ReasonCode) {
+        if self.link.version().is_v5() {
+            let properties = DisconnectProperties::default();
+            self.write(&Packet::Disconnect(Disconnect { reason, properties }));
+        }
+    }
+
+    fn keep_alive_deadline(&self) -> Option<Time> {
+        let keep_alive = u64::from(self.link.negotiated.keep_alive_secs);
+        (keep_alive > 0).then(|| self.last_packet.after_millis(keep_alive * 1500))
+    }
+}
+
+impl ServerConfig {
+    fn negotiate(&self, request: &ConnectRequest) -> Negotiated {
+        Negotiated {
+            version: request.version,
+            send_window: request.receive_maximum.min(self.send_window_max).max(1),
+            maximum_packet_size: request.maximum_packet_size,
+            topic_alias_maximum: request.topic_alias_maximum,
+            problem_information: request.request_problem_information,
+            keep_alive_secs: self.server_keep_alive_secs.unwrap_or(request.keep_alive_secs),
+        }
+    }
+
+    /// What CONNACK says; what is not said has the standard's default.
+    fn announce<'a>(&self, accept: &Accept<'a>, method: Option<&'a str>) -> ConnAckProperties<'a> {
+        let expiry_changed = accept.session_expiry_secs != accept.requested_session_expiry_secs;
+        ConnAckProperties {
+            session_expiry_interval: expiry_changed.then_some(accept.session_expiry_secs),
+            receive_maximum: Some(self.receive_maximum),
+            maximum_qos: (self.maximum_qos < QoS::ExactlyOnce).then_some(self.maximum_qos),
+            retain_available: (!self.retain_available).then_some(false),
+            maximum_packet_size: Some(self.maximum_packet_size),
+            assigned_client_identifier: accept.assigned_client_id,
+            topic_alias_maximum: Some(self.topic_alias_maximum),
+            wildcard_subscription_available: (!self.wildcards_available).then_some(false),
+            subscription_identifier_available: (!self.subscription_identifiers_available)
+                .then_some(false),
+            shared_subscription_available: (!self.shared_subscriptions_available).then_some(false),
+            server_keep_alive: self.server_keep_alive_secs,
+            response_information: accept.response_information,
+            authentication_method: method,
+            authentication_data: accept.authentication_data,
+            ..ConnAckProperties::default()
+        }
+    }
+
+    fn check_publish(&self, qos: QoS, retain: bool) -> Result<(), Violation> {
+        if qos > self.maximum_qos {
+            let what = "PUBLISH above the maximum QoS";
+            return Err(Violation::new(ReasonCode::QOS_NOT_SUPPORTED, "MQTT-3.2.2-11", what));
+        }
+        if retain && !self.retain_available {
+            let what = "RETAIN, but retained messages are switched off";
+            return Err(Violation::new(ReasonCode::RETAIN_NOT_SUPPORTED, "MQTT-3.2.2-14", what));
+        }
+        Ok(())
+    }
+}
+
+/// The version that the CONNECT in `buf` names, or why it names none; `None` if it is not there.
+fn connect_version(buf: &[u8]) -> Option<Result<Version, DecodeErrorKind>> {
+    let is_connect = buf.first()? >> 4 == 1;
+    let header = frame::peek(buf, u32::MAX).ok()??;
+    let body = buf.get(header.header_len..)?;
+    is_connect.then(|| Connect::peek_version(body).map_err(|error| error.kind))
+}
+
+/// CONNACK with a refusal, if it fits [MQTT-3.2.2-7].
+fn refuse(out: &mut Output, version: Version, reason: ReasonCode, limit: u32) {
+    let properties = ConnAckProperties::default();
+    let connack = ConnAck { session_present: false, reason, properties };
+    if connack.encoded_len(version).is_ok_and(|len| len <= limit as usize) {
+        // Encoding writes nothing when it fails, and this packet does not.
+        let _ = connack.encode(version, out.tail());
+    }
+}
+
+fn write_auth(
+    out: &mut Output,
+    version: Version,
+    reason: ReasonCode,
+    method: Option<&str>,
+    data: &[u8],
+) {
+    let properties = AuthProperties {
+        authentication_method: method,
+        authentication_data: Some(data).filter(|data| !data.is_empty()),
+        ..AuthProperties::default()
+    };
+    // The method came in a packet, so it fits into one; longer data ends the exchange by time-out.
+    let _ = Auth { reason, properties }.encode(version, out.tail());
+}
+
+/// The reasons that a client may give in DISCONNECT; the others are the server's (section 3.14.2.1).
+const fn is_for_clients(reason: ReasonCode) -> bool {
+    matches!(reason.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
+}
+
+/// AUTH repeats the method of the CONNECT [MQTT-4.12.0-5], and is not sent without one
+/// [MQTT-4.12.0-7].
+fn check_method(auth: &Auth<'_>, method: Option<&str>) -> Result<(), Violation> {
+    match (auth.properties.authentication_method, method) {
+        (_, None) => Err(Violation::protocol("MQTT-4.12.0-7", "AUTH without a method in CONNECT")),
+        (given, Some(_)) if given == method => Ok(()),
+        _ => Err(Violation::protocol("MQTT-4.12.0-5", "AUTH with another method than CONNECT")),
+    }
+}
