@@ -48,12 +48,13 @@ enum Level {
 impl Rule {
     /// A rule in which `%c` and `%u` are text. The filter must be valid.
     pub(super) fn topic(access: Access, filter: &str) -> Self {
-        Self { access, levels: filter.split('/').map(Level::of_topic).collect() }
+        Self { access, levels: spelt_out(filter).split('/').map(Level::of_topic).collect() }
     }
 
     /// A rule in which `%c` and `%u` are placeholders. The filter must be valid.
     pub(super) fn pattern(access: Access, filter: &str) -> Result<Self, Problem> {
-        let levels = filter.split('/').map(Level::of_pattern).collect::<Result<_, _>>()?;
+        let levels = spelt_out(filter).split('/').map(Level::of_pattern);
+        let levels = levels.collect::<Result<_, _>>()?;
         Ok(Self { access, levels })
     }
 
@@ -82,7 +83,7 @@ impl Rule {
         let mut names = topic.split('/');
         for (level, is_first) in self.looks(values) {
             match (level, names.next()) {
-                (Look::Multi, name) => return !(is_first && name.is_some_and(begins_with_dollar)),
+                (Look::Multi, _) => return true,
                 (_, None) => return false,
                 (Look::Single, Some(name)) if is_first && begins_with_dollar(name) => return false,
                 (Look::Text(text), Some(name)) if text != name => return false,
@@ -94,14 +95,13 @@ impl Rule {
 
     /// Whether some topic matches both the rule and this filter.
     pub(super) fn overlaps(&self, filter: &str, values: &Values<'_>) -> bool {
-        let mut others = filter.split('/');
+        let mut others = spelt_out(filter).split('/');
         for (level, is_first) in self.looks(values) {
             match (level, others.next()) {
-                (Look::Multi, name) => return !(is_first && name.is_some_and(begins_with_dollar)),
+                (Look::Multi, _) => return true,
                 (_, None) => return false,
-                (Look::Single, Some("#")) => return true,
+                (_, Some("#")) => return true,
                 (Look::Single, Some(name)) if is_first && begins_with_dollar(name) => return false,
-                (Look::Text(text), Some("#")) => return !(is_first && begins_with_dollar(text)),
                 (Look::Text(text), Some("+")) if is_first && begins_with_dollar(text) => {
                     return false;
                 }
@@ -115,11 +115,10 @@ impl Rule {
 
     /// Whether every topic that matches this filter matches the rule.
     pub(super) fn covers(&self, filter: &str, values: &Values<'_>) -> bool {
-        // A topic has at least one level, so that a lone `#` asks for what `+/#` asks for.
-        let mut others = if filter == "#" { "+/#" } else { filter }.split('/');
+        let mut others = spelt_out(filter).split('/');
         for (level, is_first) in self.looks(values) {
             match (level, others.next()) {
-                (Look::Multi, name) => return !(is_first && name.is_some_and(begins_with_dollar)),
+                (Look::Multi, _) => return true,
                 (_, None | Some("#")) => return false,
                 (Look::Single, Some(name)) if is_first && begins_with_dollar(name) => return false,
                 (Look::Text(text), Some(name)) if text != name => return false,
@@ -184,6 +183,17 @@ enum Look<'a> {
     Multi,
     Single,
     Text(&'a str),
+}
+
+/// The filter that matches the same topics and in which a `#` may stand for no level. In `#` it may
+/// not, because a topic has a level, and in `/#` not, because no topic is empty. Then no `#` is a
+/// first level either, and `+` alone has to spare the topics that start with `$`.
+fn spelt_out(filter: &str) -> &str {
+    match filter {
+        "#" => "+/#",
+        "/#" => "/+/#",
+        other => other,
+    }
 }
 
 fn begins_with_dollar(level: &str) -> bool {

@@ -84,6 +84,14 @@ fn a_clever_name_does_not_disarm_a_deny_rule() {
 }
 
 #[test]
+fn in_front_of_a_deny_rule_a_clever_name_denies_everything() {
+    let rules = rules("user u\ntopic #\ntopic $SYS/#\npattern deny %c/x");
+    let client = Client::user(&rules, "u").with_id("$SYS/broker");
+    assert!(!client.may_receive("$SYS/broker/x") && !client.may_subscribe("$SYS/#"));
+    assert!(!client.may_publish("a") && !client.may_subscribe("#"));
+}
+
+#[test]
 fn placeholders_in_topic_rules_are_text() {
     let rules = rules("user ann\ntopic %u/%c/x%c");
     let ann = Client::user(&rules, "ann");
