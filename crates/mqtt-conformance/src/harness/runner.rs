@@ -1,0 +1,138 @@
+//! Runs the tests: many at a time, the slow ones first, the passive ones last.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use super::broker::Fleet;
+use super::options::Options;
+use super::passive::Monitor;
+use super::profile::Profile;
+use super::report::{Report, Row};
+use super::story::Story;
+use super::verdict::{Stop, Verdict};
+use super::version::Version;
+use crate::catalogue::{Case, Suite, cases, waiting};
+
+/// Runs the tests that the options ask for.
+///
+/// # Errors
+/// In one line: an unknown profile, a filter that fits no test, or a broker that does not start.
+pub fn run(options: &Options) -> Result<Report, String> {
+    check_profiles(options)?;
+    let wanted = |id: &str| options.filter.as_ref().is_none_or(|filter| id.contains(filter));
+    let mut chosen: Vec<Case> = cases().into_iter().filter(|case| wanted(case.test.id)).collect();
+    let started = Instant::now();
+    let mut rows: Vec<Row> = waiting()
+        .into_iter()
+        .filter(|(_, _, id, _)| wanted(id))
+        .map(|(suite, version, id, reason)| Row {
+            suite: suite.title(),
+            version: version.text(),
+            id,
+            verdict: Verdict::NotRun,
+            reason: reason.to_owned(),
+            millis: 0,
+        })
+        .collect();
+    if chosen.is_empty() && rows.is_empty() {
+        return Err("no test has such an id".to_owned());
+    }
+    let fleet = Fleet::new(options).map_err(|error| format!("cannot write files: {error}"))?;
+    if !chosen.is_empty() {
+        fleet.address(Profile::Plain)?;
+    }
+    chosen.sort_by_key(|case| !case.test.slow);
+    let (passive, active): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|c| c.test.passive);
+    let (abuse, polite): (Vec<_>, Vec<_>) =
+        active.into_iter().partition(|case| case.test.profile == Profile::Abuse);
+    let monitor = Arc::new(Monitor::default());
+    for (group, threads) in [(polite, options.threads), (abuse, 12), (passive, 8)] {
+        rows.extend(run_group(&fleet, &monitor, &group, threads));
+    }
+    blame(&monitor, &mut rows);
+    rows.sort_by(|a, b| (a.suite, natural(a.id), a.version).cmp(&(b.suite, natural(b.id), b.version)));
+    Ok(Report { rows, elapsed: started.elapsed() })
+}
+
+fn check_profiles(options: &Options) -> Result<(), String> {
+    let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+    match options.profiles.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        Some((name, _)) => Err(format!("no profile '{name}'; there are {}", known.join(", "))),
+        None => Ok(()),
+    }
+}
+
+fn run_group(fleet: &Fleet, monitor: &Arc<Monitor>, group: &[Case], threads: usize) -> Vec<Row> {
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, group.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(case) = group.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = run_case(fleet, monitor, case);
+                    rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+                }
+            });
+        }
+    });
+    rows.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run_case(fleet: &Fleet, monitor: &Arc<Monitor>, case: &Case) -> Row {
+    let started = Instant::now();
+    let profile = case.test.profile;
+    let result = fleet.address(profile).map_err(Stop::NotRun).and_then(|address| {
+        let story = Story {
+            address,
+            version: case.version,
+            monitor: Arc::clone(monitor),
+            profile,
+            id: case.test.id,
+            unique: unique(),
+        };
+        catch_unwind(AssertUnwindSafe(|| (case.test.run)(&story)))
+            .unwrap_or_else(|_| Err(Stop::Fail("the test itself panicked".to_owned())))
+    });
+    let died = fleet.has_died(profile);
+    let (verdict, reason) = match result {
+        _ if died => (Verdict::Fail, "the broker ended while this test ran".to_owned()),
+        Ok(()) => (Verdict::Pass, String::new()),
+        Err(Stop::Fail(reason)) => (Verdict::Fail, reason),
+        Err(Stop::NotSupported(reason)) => (Verdict::NotSupported, reason),
+        Err(Stop::NotRun(reason)) => (Verdict::NotRun, reason),
+    };
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (suite, version) = (case.suite.title(), case.version.text());
+    Row { suite, version, id: case.test.id, verdict, reason, millis }
+}
+
+/// A name of letters and digits that no other test has, in this run or one soon before.
+fn unique() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("c{:04x}n{count:03x}", (since.as_millis() >> 4) & 0xFFFF)
+}
+
+/// A passive violation fails the test of its statement, whatever that test found itself.
+fn blame(monitor: &Monitor, rows: &mut [Row]) {
+    for (version, id, reason) in monitor.violations() {
+        let of = if version == Version::V31 { Version::V311 } else { version };
+        let row = rows.iter_mut().find(|row| {
+            row.id == id && row.version == of.text() && row.suite != Suite::BadInputs.title()
+        });
+        if let Some(row) = row
+            && row.verdict != Verdict::Fail
+        {
+            row.verdict = Verdict::Fail;
+            row.reason = reason;
+        }
+    }
+}
+
+/// Numbers inside an id compare as numbers.
+fn natural(id: &str) -> Vec<(u32, String)> {
+    id.split(['.', '-']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
+}

@@ -1,0 +1,192 @@
+//! What a test is given: a broker to talk to, names that nobody else uses, and common steps.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bytes::hex;
+use super::connect::Connect;
+use super::passive::Monitor;
+use super::peer::Peer;
+use super::profile::Profile;
+use super::publish::Publish;
+use super::verdict::{Done, Stop, ensure, fail};
+use super::version::Version;
+
+/// The codes of a Malformed Packet.
+pub(crate) const MALFORMED: &[u8] = &[0x81];
+/// The codes of a Protocol Error.
+pub(crate) const PROTOCOL_ERROR: &[u8] = &[0x82];
+/// Where the text does not say which of both it is.
+pub(crate) const EITHER: &[u8] = &[0x81, 0x82];
+
+/// Whole seconds.
+pub(crate) fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// One run of one test.
+#[derive(Debug, Clone)]
+pub(crate) struct Story {
+    pub(crate) address: SocketAddr,
+    pub(crate) version: Version,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) profile: Profile,
+    /// The statement under test.
+    pub(crate) id: &'static str,
+    /// A short name that is unique in this run and, nearly, among runs.
+    pub(crate) unique: String,
+}
+
+impl Story {
+    /// A client id of this test: at most 23 letters and digits.
+    pub(crate) fn client_id(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.unique)
+    }
+
+    /// A topic of this test alone.
+    pub(crate) fn topic(&self, suffix: &str) -> String {
+        format!("{}/{suffix}", self.unique)
+    }
+
+    /// A well-formed CONNECT of this test's version with a clean session, and with the credentials
+    /// of alice where the profile asks for some.
+    pub(crate) fn hello(&self, suffix: &str) -> Connect {
+        let connect = Connect::new(self.version, self.client_id(suffix));
+        match self.profile {
+            Profile::Password | Profile::Patterns => connect.user("alice").password("wonderland"),
+            _ => connect,
+        }
+    }
+
+    /// A socket without a CONNECT.
+    pub(crate) fn open(&self) -> Done<Peer> {
+        Peer::open(self.address, self.version, Arc::clone(&self.monitor), self.id)
+    }
+
+    /// A socket on which CONNECT was sent.
+    pub(crate) fn attempt(&self, connect: &Connect) -> Done<Peer> {
+        let mut peer =
+            Peer::open(self.address, connect.version, Arc::clone(&self.monitor), self.id)?;
+        peer.send_connect(connect);
+        Ok(peer)
+    }
+
+    /// A connection that the broker accepted.
+    pub(crate) fn connect(&self, connect: &Connect) -> Done<Peer> {
+        let mut peer = self.attempt(connect)?;
+        let code = peer.connack()?;
+        ensure!(code == 0, "expected CONNACK 00, got {code:02X}");
+        Ok(peer)
+    }
+
+    /// A client with a clean session.
+    pub(crate) fn client(&self, suffix: &str) -> Done<Peer> {
+        self.connect(&self.hello(suffix))
+    }
+
+    /// A client whose session stays; clean before.
+    pub(crate) fn durable(&self, suffix: &str) -> Done<Peer> {
+        self.connect(&self.hello(suffix).durable())
+    }
+
+    /// A client with a clean session that is subscribed at QoS 2.
+    pub(crate) fn observer(&self, suffix: &str, filter: &str) -> Done<Peer> {
+        let mut peer = self.client(suffix)?;
+        peer.listen(filter, 2)?;
+        Ok(peer)
+    }
+
+    /// A durable session with a subscription at this QoS, left without its connection.
+    pub(crate) fn absent(&self, suffix: &str, filter: &str, qos: u8) -> Done {
+        let mut peer = self.durable(suffix)?;
+        peer.listen(filter, qos)?;
+        peer.disconnect();
+        Ok(())
+    }
+
+    /// Publishes one message at QoS 1 from a client of its own.
+    pub(crate) fn say(&self, topic: &str, payload: &str) -> Done {
+        self.tell(Publish::new(topic, payload).qos(1))
+    }
+
+    /// Publishes one message from a client of its own; the broker has it when this returns.
+    pub(crate) fn tell(&self, publish: Publish) -> Done {
+        let mut peer = self.client("Say")?;
+        let code = peer.publish(publish)?;
+        ensure!(code < 0x80, "a permitted message was refused with {code:02X}");
+        peer.ping()?;
+        peer.disconnect();
+        Ok(())
+    }
+
+    /// Bytes that must end the connection on which they are sent, before any CONNACK.
+    pub(crate) fn offend_first(&self, bytes: &[u8], codes: &[u8]) -> Done {
+        let mut peer = self.open()?;
+        peer.send(bytes);
+        peer.refused(codes).map_err(|stop| about(bytes, stop))
+    }
+
+    /// A CONNECT that must be refused. Without codes no CONNACK is accepted. For 3.1.1 a
+    /// CONNECT that is broken gets none; for 5.0 it may get one.
+    pub(crate) fn refuse(&self, connect: &Connect, codes: &[u8]) -> Done {
+        let mut peer = self.attempt(connect)?;
+        peer.refused(codes).map_err(|stop| about(&connect.bytes(), stop))
+    }
+
+    /// A broken CONNECT: closed, in 5.0 perhaps after a CONNACK with one of these codes.
+    pub(crate) fn refuse_broken(&self, connect: &Connect, codes: &[u8]) -> Done {
+        self.refuse(connect, if self.version.is_v5() { codes } else { &[] })
+    }
+
+    /// Bytes that must end an accepted connection.
+    pub(crate) fn offend(&self, bytes: &[u8], codes: &[u8]) -> Done {
+        let mut peer = self.client("Off")?;
+        peer.send(bytes);
+        peer.closed(codes).map_err(|stop| about(bytes, stop))
+    }
+
+    /// Several sequences, each of which must end its connection.
+    pub(crate) fn offend_each<'a>(
+        &self,
+        cases: impl IntoIterator<Item = &'a [u8]>,
+        codes: &[u8],
+    ) -> Done {
+        cases.into_iter().try_for_each(|bytes| self.offend(bytes, codes))
+    }
+
+    /// Waits, where the statement is about time.
+    pub(crate) fn wait(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    /// What the passive checks saw under this id: fails at a violation or if nothing was seen.
+    pub(crate) fn passive(&self) -> Done {
+        let seen = self.monitor.seen(self.version, self.id);
+        if let Some(first) = seen.violations.first() {
+            fail!("{first}");
+        }
+        ensure!(seen.checks > 0, "no packet was sent on which this could be checked");
+        Ok(())
+    }
+
+    /// As `passive`, for what a server may never send.
+    pub(crate) fn passive_if_any(&self, what: &str) -> Done {
+        let seen = self.monitor.seen(self.version, self.id);
+        if let Some(first) = seen.violations.first() {
+            fail!("{first}");
+        }
+        if seen.checks == 0 {
+            return Err(Stop::NotSupported(format!("the server never sends {what}")));
+        }
+        Ok(())
+    }
+}
+
+/// Puts the bytes that were sent in front of a failure.
+pub(crate) fn about(bytes: &[u8], stop: Stop) -> Stop {
+    match stop {
+        Stop::Fail(reason) => Stop::Fail(format!("sent {}: {reason}", hex(bytes))),
+        other => other,
+    }
+}

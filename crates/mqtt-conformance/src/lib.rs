@@ -1,0 +1,30 @@
+//! A black-box conformance suite for MQTT brokers: one test per normative statement.
+//!
+//! The suite opens raw TCP sockets, builds and reads its bytes itself, and knows nothing of the
+//! broker's code, so that a mistake in our own codec cannot hide itself. Every test is registered
+//! under the id of the statement that it proves (`MQTT-3.1.2-8`, `U5-072`, `D31-04`, `B14`) and
+//! ends in one of four verdicts: pass, fail, not supported, not run.
+//!
+//! - [`Options`] says which broker is tested and which tests run;
+//! - [`run`] runs them and answers with a [`Report`];
+//! - [`Report`] prints itself as a table or as JSON.
+//!
+//! Everything that the broker sends in any test is also watched by passive checks (fixed header
+//! flags, reason codes, packet ids, limits), each reported under its own statement id.
+//!
+//! Where the standard leaves freedom, each permitted behaviour is accepted: a reason code is
+//! checked only if one is sent, the close is what must happen. A DISCONNECT before the CONNACK is
+//! never accepted.
+
+mod bad_inputs;
+mod catalogue;
+mod harness;
+mod shared;
+mod unnumbered;
+mod v31;
+mod v311;
+mod v5;
+
+pub use harness::options::{Broker, Options};
+pub use harness::report::{Report, Row};
+pub use harness::runner::run;

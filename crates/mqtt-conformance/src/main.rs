@@ -1,0 +1,89 @@
+//! `mqtt-conformance`: tests any MQTT broker by statement id.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Parser};
+
+use mqtt_conformance::{Broker, Options, run};
+
+/// Tests any MQTT broker by statement id, over raw sockets.
+///
+/// Ends with 0 if no statement is broken, 1 if one is, 2 if the suite could not run.
+#[derive(Debug, Parser)]
+#[command(group = ArgGroup::new("which").required(true))]
+struct Arguments {
+    /// A broker that runs already, HOST:PORT
+    #[arg(long, group = "which")]
+    broker: Option<String>,
+    /// A command that starts a broker on a free port, e.g. 'mosquitto -p {port}'
+    #[arg(long, group = "which")]
+    command: Option<String>,
+    /// The path of our surgemq, started with every configuration that the tests need
+    #[arg(long, group = "which")]
+    ours: Option<PathBuf>,
+    /// The path of mosquitto, started with every configuration that it knows
+    #[arg(long, group = "which")]
+    mosquitto: Option<PathBuf>,
+    /// NAME=COMMAND: how to start the broker for the tests that need this profile
+    #[arg(long = "profile", value_name = "NAME=COMMAND")]
+    profiles: Vec<String>,
+    /// Only tests whose id contains this
+    #[arg(long, value_name = "ID")]
+    filter: Option<String>,
+    /// How many tests run at the same time
+    #[arg(long, default_value_t = 48)]
+    threads: usize,
+    /// JSON instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Leave the passes out of the table
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match options(&arguments).and_then(|options| run(&options)) {
+        Ok(report) => {
+            let json = arguments.json;
+            print!("{}", if json { report.json() } else { report.table(!arguments.quiet) });
+            if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        }
+        Err(error) => {
+            eprintln!("mqtt-conformance: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn options(arguments: &Arguments) -> Result<Options, String> {
+    let mut options = Options::new(broker(arguments)?);
+    options.filter.clone_from(&arguments.filter);
+    options.threads = arguments.threads;
+    for profile in &arguments.profiles {
+        let (name, command) = profile
+            .split_once('=')
+            .ok_or_else(|| format!("--profile {profile}: expected NAME=COMMAND"))?;
+        options.profiles.push((name.to_owned(), command.to_owned()));
+    }
+    Ok(options)
+}
+
+fn broker(arguments: &Arguments) -> Result<Broker, String> {
+    if let Some(address) = &arguments.broker {
+        return resolve(address).map(Broker::Running);
+    }
+    let chosen = arguments.command.clone().map(Broker::Command);
+    let chosen = chosen.or_else(|| arguments.ours.clone().map(Broker::Ours));
+    let chosen = chosen.or_else(|| arguments.mosquitto.clone().map(Broker::Mosquitto));
+    chosen.ok_or_else(|| "no broker was named".to_owned())
+}
+
+fn resolve(address: &str) -> Result<SocketAddr, String> {
+    let mut found = address
+        .to_socket_addrs()
+        .map_err(|error| format!("--broker {address}: {error}; expected HOST:PORT"))?;
+    found.next().ok_or_else(|| format!("--broker {address}: no such host"))
+}
