@@ -90,7 +90,7 @@ impl<'a> TopicFilterRef<'a> {
         if excludes_dollar(self, other) || excludes_dollar(other, self) {
             return false;
         }
-        let (mut ours, mut theirs) = (self.levels(), other.levels());
+        let (mut ours, mut theirs) = (self.spelt_out().split('/'), other.spelt_out().split('/'));
         loop {
             match (ours.next(), theirs.next()) {
                 // A `#` stands for no level as well: it overlaps whatever is left.
@@ -107,9 +107,7 @@ impl<'a> TopicFilterRef<'a> {
         if excludes_dollar(self, other) {
             return false;
         }
-        // A topic has at least one level, so that a lone `#` asks for what `+/#` asks for.
-        let theirs = if other.0 == "#" { "+/#" } else { other.0 };
-        let (mut ours, mut theirs) = (self.levels(), theirs.split('/'));
+        let (mut ours, mut theirs) = (self.levels(), other.spelt_out().split('/'));
         loop {
             match (ours.next(), theirs.next()) {
                 (Some("#"), _) | (None, None) => return true,
@@ -118,6 +116,16 @@ impl<'a> TopicFilterRef<'a> {
                 (Some(our), Some(their)) if our == their => {}
                 _ => return false,
             }
+        }
+    }
+    /// The filter that matches the same topics and in which a `#` may stand for no level. In
+    /// `#` it may not, because a topic has a level, and in `/#` not, because the topic before
+    /// the slash would be empty.
+    fn spelt_out(self) -> &'a str {
+        match self.0 {
+            "#" => "+/#",
+            "/#" => "/+/#",
+            other => other,
         }
     }
 }
