@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -85,9 +85,11 @@ pub(crate) fn wait_within(child: &mut Child, limit: Duration) -> io::Result<Opti
     }
 }
 
-/// The command as one would type it.
+/// The command as one would type it, the program without its directory.
 pub(crate) fn show(command: &Command) -> String {
-    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let words = [name].into_iter().chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
@@ -108,6 +110,12 @@ mod tests {
         let failure =
             output(Command::new("sh").args(["-c", "echo oh no >&2; exit 3"])).unwrap_err();
         assert_eq!(failure.to_string(), "`sh -c echo oh no >&2; exit 3` failed: oh no");
+    }
+
+    #[test]
+    fn a_command_is_shown_without_the_directory_of_its_program() {
+        let mut command = Command::new("/usr/bin/env");
+        assert_eq!(show(command.args(["true", "x"])), "env true x");
     }
 
     #[test]
