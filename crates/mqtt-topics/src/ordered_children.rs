@@ -40,6 +40,14 @@ impl OrderedChildren {
         matches!(self, OrderedChildren::None)
     }
 
+    /// The child, if there is exactly one.
+    pub(crate) fn only(&self) -> Option<Id> {
+        match self {
+            OrderedChildren::One(id) => Some(*id),
+            _ => None,
+        }
+    }
+
     /// The child at a position, and the position of the next one.
     pub(crate) fn at(&self, position: Position) -> Option<(Id, Position)> {
         let run = self.run(position.run)?;

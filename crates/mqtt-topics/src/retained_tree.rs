@@ -59,8 +59,11 @@ pub struct RetainedTree<V> {
     root: Id,
 }
 
+/// Levels of up to this many bytes stand in the node itself.
+const SHORT: usize = 22;
+
 pub(crate) struct Node {
-    label: Label,
+    label: Label<SHORT>,
     parent: Option<Id>,
     value: Option<Id>,
     children: OrderedChildren,
@@ -103,6 +106,7 @@ impl<V> RetainedTree<V> {
         let id = self.find(topic)?;
         let value = self.nodes.get_mut(id)?.value.take()?;
         self.prune(id);
+        self.release();
         self.values.remove(value)
     }
 
@@ -176,11 +180,25 @@ impl<V> RetainedTree<V> {
         node.value(&self.values)
     }
 
-    pub(crate) fn hash(&self, parent: Id, level: &str) -> u64 {
+    pub(crate) fn hash_level(&self, level: &str) -> u64 {
+        self.index.hash_text(level)
+    }
+
+    /// The child of a node along a level that was hashed before.
+    pub(crate) fn child_of(&self, id: Id, node: &Node, level: &str, hash: u64) -> Option<Id> {
+        match node.children.only() {
+            // An only child is asked directly, which saves the look-up.
+            Some(only) => self.nodes.get(only).filter(|node| node.label.is(level)).map(|_| only),
+            None if node.children.is_empty() => None,
+            None => self.child(id, level, self.index.hash_link(id, hash)),
+        }
+    }
+
+    fn hash(&self, parent: Id, level: &str) -> u64 {
         self.index.hash_link(parent, self.index.hash_text(level))
     }
 
-    pub(crate) fn child(&self, parent: Id, level: &str, hash: u64) -> Option<Id> {
+    fn child(&self, parent: Id, level: &str, hash: u64) -> Option<Id> {
         self.index.find(hash, |id| {
             self.nodes
                 .get(id)
@@ -196,7 +214,8 @@ impl<V> RetainedTree<V> {
     fn find(&self, topic: TopicNameRef<'_>) -> Option<Id> {
         let mut id = self.root;
         for level in topic.levels() {
-            id = self.child(id, level, self.hash(id, level))?;
+            let node = self.nodes.get(id)?;
+            id = self.child_of(id, node, level, self.hash_level(level))?;
         }
         Some(id)
     }
@@ -208,6 +227,14 @@ impl<V> RetainedTree<V> {
             children.insert(child, |id| compare(nodes, id, level));
         });
         child
+    }
+
+    /// Gives all memory back when nothing but the root is left.
+    fn release(&mut self) {
+        if self.node_count() == 0 {
+            let root = self.nodes.remove(self.root);
+            self.root = self.nodes.insert(root.unwrap_or_else(|| Node::new("", None)));
+        }
     }
 
     /// Frees this node and those above it, as long as nothing hangs on them.

@@ -22,17 +22,16 @@ pub enum ScanEnd {
     Paused(TopicName),
 }
 
-/// The levels of a filter, without a `#`; and of the cursor.
-type Levels<'a> = SmallVec<[&'a str; 16]>;
-
 pub(crate) struct Scan<'a, V, F> {
     tree: &'a RetainedTree<V>,
-    filter: Levels<'a>,
+    /// The levels of the filter, without a `#`, and their hashes.
+    filter: SmallVec<[(&'a str, u64); 16]>,
     /// Whether the filter ends with `#`.
     has_rest: bool,
     /// Whether topics that begin with `$` are left out.
     skips_dollar: bool,
-    after: Levels<'a>,
+    /// The levels of the cursor.
+    after: SmallVec<[&'a str; 16]>,
     visits_left: usize,
     /// The levels of the node in hand, joined by slashes.
     path: String,
@@ -56,7 +55,8 @@ enum Step<'a> {
     End,
     Rest,
     Any,
-    Level(&'a str),
+    /// With its hash.
+    Level(&'a str, u64),
 }
 
 impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
@@ -67,15 +67,11 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
         visits_max: usize,
         f: &'a mut F,
     ) -> Self {
-        let mut levels: Levels<'a> = filter.levels().collect();
-        let has_rest = levels.last() == Some(&"#");
-        if has_rest {
-            levels.pop();
-        }
+        let levels = filter.levels().filter(|level| *level != "#");
         Self {
             tree,
-            filter: levels,
-            has_rest,
+            filter: levels.map(|level| (level, tree.hash_level(level))).collect(),
+            has_rest: filter.as_str().ends_with('#'),
             skips_dollar: filter.starts_with_wildcard(),
             after: after.into_iter().flat_map(TopicNameRef::levels).collect(),
             visits_left: visits_max,
@@ -134,12 +130,11 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
                 self.report(node)?;
             }
             match step {
-                Step::Level(level) => {
+                Step::Level(level, hash) => {
                     if cursor.is_some_and(|cursor| level.as_bytes() < cursor.as_bytes()) {
                         return ControlFlow::Continue(());
                     }
-                    let hash = self.tree.hash(id, level);
-                    let Some(child) = self.tree.child(id, level, hash) else {
+                    let Some(child) = self.tree.child_of(id, node, level, hash) else {
                         return self.count_visit(on_cursor);
                     };
                     push_level(&mut self.path, depth, level);
@@ -158,8 +153,8 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
 
     fn step(&self, depth: usize) -> Step<'a> {
         match self.filter.get(depth) {
-            Some(&"+") => Step::Any,
-            Some(level) => Step::Level(level),
+            Some(("+", _)) => Step::Any,
+            Some((level, hash)) => Step::Level(level, *hash),
             None if self.has_rest => Step::Rest,
             None => Step::End,
         }

@@ -13,6 +13,9 @@ use crate::label::Label;
 use crate::slab::{Id, Slab};
 use crate::subscribers::Subscribers;
 
+/// Levels of up to this many bytes stand in the node itself.
+const SHORT: usize = 22;
+
 pub(crate) struct WildcardTrie<K, V> {
     nodes: Slab<Node>,
     lists: Slab<Subscribers<K, V>>,
@@ -22,7 +25,7 @@ pub(crate) struct WildcardTrie<K, V> {
 }
 
 struct Node {
-    label: Label,
+    label: Label<SHORT>,
     parent: Option<Id>,
     plus: Option<Id>,
     /// How many children there are in the index.
@@ -83,6 +86,7 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         if subscribers.is_empty() {
             list.take().and_then(|list| self.lists.remove(list));
             self.prune(node);
+            self.release();
         }
         Some(removed)
     }
@@ -92,6 +96,9 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
     /// The stack holds at most one node per level: each step takes one and puts back at most
     /// two, one level deeper.
     pub(crate) fn matches(&self, topic: TopicNameRef<'_>, f: &mut impl FnMut(&K, &V)) {
+        if self.node_count() == 0 && self.lists.len() == 0 {
+            return;
+        }
         let mut levels = HashedLevels::new(topic);
         let mut stack: SmallVec<[(Id, usize); 18]> = SmallVec::new();
         let mut next = Some((self.root, 0));
@@ -174,6 +181,14 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
             }
         }
         child
+    }
+
+    /// Gives all memory back when nothing but the root is left.
+    fn release(&mut self) {
+        if self.node_count() == 0 {
+            let root = self.nodes.remove(self.root);
+            self.root = self.nodes.insert(root.unwrap_or_else(|| Node::new("", None)));
+        }
     }
 
     /// Frees this node and those above it, as long as nothing hangs on them.
