@@ -35,7 +35,8 @@ pub(crate) struct Watch {
     alias_maximum: u32,
     wants_response_info: bool,
     no_problem_info: bool,
-    in_flight: BTreeSet<u16>,
+    /// In the order of their coming.
+    in_flight: Vec<u16>,
     ever_sent: BTreeSet<u16>,
 }
 
@@ -79,12 +80,17 @@ impl Watch {
 
     /// The client ended the delivery with this packet id.
     pub(crate) fn settled(&mut self, id: u16) {
-        self.in_flight.remove(&id);
+        self.in_flight.retain(|each| *each != id);
     }
 
     /// How many deliveries of QoS 1 and 2 the client has not ended.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// The delivery that came first of those not ended.
+    pub(crate) fn oldest(&self) -> Option<u16> {
+        self.in_flight.first().copied()
     }
 
     /// Judges one packet of the server. `story` tells where it was seen.
@@ -268,7 +274,8 @@ impl Watch {
                 self.resumed = flags & 1 == 1;
             }
             Content::Publish(publish) if publish.qos > 0 => {
-                self.in_flight.insert(publish.id);
+                self.in_flight.retain(|each| *each != publish.id);
+                self.in_flight.push(publish.id);
                 self.ever_sent.insert(publish.id);
             }
             Content::Disconnect { .. } => self.disconnected = true,

@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) session_present: bool,
     /// The properties of the CONNACK.
     pub(crate) props: Props,
+    /// How many bytes the CONNACK had.
+    pub(crate) connack_length: usize,
     stream: TcpStream,
     buffer: Vec<u8>,
     stash: VecDeque<Packet>,
@@ -61,6 +63,7 @@ impl Peer {
             version,
             session_present: false,
             props: Props::new(),
+            connack_length: 0,
             stream,
             buffer: Vec::new(),
             stash: VecDeque::new(),
@@ -102,6 +105,7 @@ impl Peer {
     /// Waits for CONNACK and keeps what it says; answers its code.
     pub(crate) fn connack(&mut self) -> Done<u8> {
         let packet = self.next()?;
+        self.connack_length = packet.raw.len();
         let Content::ConnAck { flags, code, props } = packet.content else {
             fail!("expected CONNACK, got {}", packet.describe())
         };
@@ -283,6 +287,11 @@ impl Peer {
     /// How many deliveries are not ended.
     pub(crate) fn in_flight(&self) -> usize {
         self.watch.in_flight()
+    }
+
+    /// The packet id of the delivery that came first of those not ended.
+    pub(crate) fn oldest(&self) -> Option<u16> {
+        self.watch.oldest()
     }
 
     /// A packet id of the client that was not used yet.
