@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use mqtt_packet::{PacketId, QoS};
 
-use crate::run::Wire;
+use crate::{run::Wire, time::Time};
 
 /// There are 65,535 packet identifiers: 1 to 65,535.
 const IDS: u32 = 65_535;
@@ -35,6 +35,8 @@ pub(crate) struct Flight {
     pub(crate) awaits: Awaits,
     pub(crate) wire: Wire,
     pub(crate) retain: bool,
+    /// When the Message Expiry Interval runs out, for a PUBLISH that is sent again.
+    pub(crate) expires_at: Option<Time>,
 }
 
 impl Flight {
@@ -47,6 +49,7 @@ impl Flight {
             awaits,
             wire: Wire::V5,
             retain: false,
+            expires_at: None,
         }
     }
 

@@ -1,11 +1,12 @@
 //! The part of a connection that is the same for both roles: input cut into runs, acknowledgements
 //! in both directions, output.
 
-use std::ops::Range;
+use std::{collections::VecDeque, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{
-    Ack, DecodeError, PacketId, PacketType, QoS, RawPublish, ReasonCode, Version, frame,
+    Ack, DecodeError, PacketId, PacketType, PublishProperties, QoS, RawPublish, ReasonCode,
+    Version, frame,
 };
 use mqtt_topics::TopicNameRef;
 
@@ -17,7 +18,7 @@ use crate::{
     output::Output,
     receiver::Admission,
     run::{MessageParts, Run, Wire},
-    sender::{Acknowledged, Transmit},
+    sender::{Acknowledged, Lost, Transmit},
     session::Session,
     time::Time,
     violation::Violation,
@@ -102,8 +103,20 @@ pub(crate) struct Link {
     topic_levels_max: usize,
     received_aliases: ReceivedAliases,
     sent_aliases: SentAliases,
-    /// Whether a PUBACK or PUBCOMP is an event of its own.
-    reports_acknowledgements: bool,
+    /// Messages that were given up, for a client: it waits for each of them.
+    pub(crate) lost: VecDeque<Lost>,
+    role: Role,
+    takes_problem_information: bool,
+}
+
+/// Which side of a connection this is.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Role {
+    /// It forwards messages, so it takes out of them what is for itself, and it does not care which
+    /// of its own messages were acknowledged.
+    Server,
+    /// It wants messages with all that stands in them, and to know what became of its own.
+    Client,
 }
 
 /// What one side announced or simply does.
@@ -114,7 +127,9 @@ pub(crate) struct LinkOptions {
     pub(crate) receive_maximum: Option<u16>,
     pub(crate) topic_alias_maximum: u16,
     pub(crate) topic_levels_max: usize,
-    pub(crate) reports_acknowledgements: bool,
+    pub(crate) role: Role,
+    /// Whether acknowledgements may carry a Reason String and User Properties [MQTT-3.1.2-29].
+    pub(crate) takes_problem_information: bool,
 }
 
 /// What to do with the packet at hand.
@@ -142,10 +157,18 @@ impl Link {
             topic_levels_max: options.topic_levels_max,
             received_aliases: ReceivedAliases::new(options.topic_alias_maximum),
             sent_aliases: SentAliases::new(negotiated.topic_alias_maximum),
-            reports_acknowledgements: options.reports_acknowledgements,
+            lost: VecDeque::new(),
+            role: options.role,
+            takes_problem_information: options.takes_problem_information,
         };
         link.session.receiver.start(options.receive_maximum);
         link
+    }
+
+    /// Takes up the session of an earlier connection in place of the new one.
+    pub(crate) fn adopt(&mut self, mut session: Session) {
+        session.receiver.start(self.session.receiver.maximum());
+        self.session = session;
     }
 
     /// Takes all whole packets out of `buf`; answers how many bytes that were.
@@ -262,9 +285,7 @@ impl Link {
             check_topic(publish.topic, self.topic_levels_max)?;
         }
         let properties = &publish.properties;
-        if self.reports_acknowledgements {
-            // A client: identifiers of its own subscriptions come from the server.
-        } else if !properties.subscription_identifiers.is_empty() {
+        if self.role == Role::Server && !properties.subscription_identifiers.is_empty() {
             return Err(Violation::protocol(
                 "MQTT-3.3.4-6",
                 "a subscription identifier in a client's PUBLISH",
@@ -286,13 +307,20 @@ impl Link {
             return Ok(Step::Done);
         }
         self.at = place.end;
-        let own_bytes = alias.is_none() && properties.message_expiry_interval.is_none();
+        let expires_at = properties.message_expiry_interval.map(|secs| now.after_secs(secs));
+        let own_bytes = alias.is_none() && (expires_at.is_none() || self.role == Role::Client);
         let run = if own_bytes {
             let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
             Run::from_checked(self.bytes(place), self.wire(), qos, retain, 1, len)
+                .with_expiry(expires_at)
         } else {
             let mut kept = BytesMut::with_capacity(block.len());
-            let fits = properties.encode_forwardable(&mut kept);
+            let fits = match self.role {
+                Role::Server => properties.encode_forwardable(&mut kept),
+                Role::Client => {
+                    PublishProperties { topic_alias: None, ..*properties }.encode(&mut kept)
+                }
+            };
             fits.and_then(|()| {
                 Run::from_message(&MessageParts {
                     topic: topic.as_deref().unwrap_or(publish.topic),
@@ -301,7 +329,7 @@ impl Link {
                     qos,
                     retain,
                     packet_id,
-                    expires_at: properties.message_expiry_interval.map(|secs| now.after_secs(secs)),
+                    expires_at,
                 })
             })
             .map_err(|_| {
@@ -339,6 +367,9 @@ impl Link {
         };
         let body = self.input.get(body).unwrap_or_default();
         let ack = Ack::parse(first, body, self.negotiated.version)?;
+        if !self.takes_problem_information && !ack.properties.is_empty() {
+            return Err(Violation::protocol("U5-016", "problem information that was switched off"));
+        }
         let (id, reason) = (ack.packet_id, ack.reason);
         let acknowledged = self.transmit(now, |session, tx| {
             let sender = &mut session.sender;
@@ -357,7 +388,7 @@ impl Link {
             }
             acknowledged
         });
-        Ok(match acknowledged.filter(|_| self.reports_acknowledgements) {
+        Ok(match acknowledged.filter(|_| self.role == Role::Client) {
             Some(acknowledged) => Step::Alone(Incoming::Acknowledged(acknowledged)),
             None => Step::Done,
         })
@@ -414,8 +445,9 @@ impl Link {
         now: Time,
         act: impl FnOnce(&mut Session, &mut Transmit<'_>) -> T,
     ) -> T {
-        let Self { negotiated, session, out, done, sent_aliases, .. } = self;
-        act(session, &mut Transmit { out, aliases: sent_aliases, negotiated, done, now })
+        let Self { negotiated, session, out, done, sent_aliases, lost, role, .. } = self;
+        let lost = (*role == Role::Client).then_some(lost);
+        act(session, &mut Transmit { out, aliases: sent_aliases, negotiated, done, lost, now })
     }
 
     /// The connection is over: what waits for the socket is lost, and counted.
@@ -443,6 +475,10 @@ impl Link {
 impl Link {
     pub(crate) const fn version(&self) -> Version {
         self.negotiated.version
+    }
+
+    pub(crate) const fn takes_problem_information(&self) -> bool {
+        self.takes_problem_information
     }
 }
 

@@ -42,6 +42,11 @@ impl Receiver {
         self.acknowledged = 0;
     }
 
+    /// What [`Receiver::start`] set.
+    pub(crate) const fn maximum(&self) -> Option<u16> {
+        self.maximum
+    }
+
     /// A PUBLISH of QoS 1 or 2 came.
     #[inline]
     pub(crate) fn admit(&mut self, qos: QoS, id: PacketId) -> Result<Admission, Violation> {

@@ -32,6 +32,9 @@ use crate::{
 /// Payloads below this length are copied behind their header, larger ones referenced.
 const COPY_BELOW: usize = 2048;
 
+/// Length of a Topic Alias, in bytes.
+const BINDING_ROOM: usize = 3;
+
 /// Everything that waits for a peer or for its acknowledgement. Part of the session: it outlives
 /// the connection.
 #[derive(Debug)]
@@ -55,7 +58,18 @@ pub(crate) struct Transmit<'a> {
     pub(crate) aliases: &'a mut SentAliases,
     pub(crate) negotiated: &'a Negotiated,
     pub(crate) done: &'a mut Ledger,
+    /// Messages that will never be acknowledged, for a caller who waits for each of them.
+    pub(crate) lost: Option<&'a mut VecDeque<Lost>>,
     pub(crate) now: Time,
+}
+
+/// A message that was given up before the peer answered it.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Lost {
+    /// [`Delivery::mark`] of the message.
+    pub mark: u64,
+    /// Why; `None` where its Message Expiry Interval ran out.
+    pub reason: Option<DropReason>,
 }
 
 /// A message that the peer finally answered.
@@ -116,7 +130,7 @@ impl Sender {
         while let Some(delivery) = self.pending.front() {
             if delivery.run.is_expired(tx.now) {
                 let left = Self::frames_left(delivery, self.pending_at).count();
-                tx.done.expired += left as u64;
+                tx.lose(delivery.mark, None, left as u64);
                 self.pop_pending(left);
                 continue;
             }
@@ -137,10 +151,8 @@ impl Sender {
                 };
                 sent += 1;
                 self.pending_at = frame.range.end;
-                if tx.publish(delivery.run.bytes(), frame.publish, &header)
-                    == Written::TooLarge
-                {
-                    tx.done.drop_messages(DropReason::PacketTooLarge, 1);
+                if tx.publish(delivery.run.bytes(), frame.publish, &header) == Written::TooLarge {
+                    tx.lose(delivery.mark, Some(DropReason::PacketTooLarge), 1);
                     continue;
                 }
                 self.in_flight += 1;
@@ -154,6 +166,7 @@ impl Sender {
                     },
                     wire: delivery.run.wire(),
                     retain: delivery.retain,
+                    expires_at: delivery.run.expires_at(),
                 });
             }
             self.pending_messages = self.pending_messages.saturating_sub(sent);
@@ -210,11 +223,12 @@ impl Sender {
                 dup: true,
                 retain: flight.retain,
                 identifiers: flight.identifiers.as_deref(),
-                // Delivery has begun, so the message does not expire any more [MQTT-4.3.3-7].
-                expires_at: None,
+                // Delivery has begun, so the message does not expire any more [MQTT-4.3.3-7];
+                // but the receiver is told what is left of the interval [MQTT-3.3.2-6].
+                expires_at: flight.expires_at,
             };
             if tx.publish(run.bytes(), frame.publish, &header) == Written::TooLarge {
-                tx.done.drop_messages(DropReason::PacketTooLarge, 1);
+                tx.lose(flight.mark, Some(DropReason::PacketTooLarge), 1);
                 self.flights.remove(id);
                 continue;
             }
@@ -360,7 +374,7 @@ impl Sender {
 fn send_qos0(delivery: &Delivery, tx: &mut Transmit<'_>) {
     let run = &delivery.run;
     if run.is_expired(tx.now) {
-        tx.done.expired += u64::from(run.count());
+        tx.lose(delivery.mark, None, u64::from(run.count()));
         return;
     }
     if delivery.is_plain(tx.negotiated.wire())
@@ -380,7 +394,7 @@ fn send_qos0(delivery: &Delivery, tx: &mut Transmit<'_>) {
     };
     for frame in run.frames() {
         if tx.publish(run.bytes(), frame.publish, &header) == Written::TooLarge {
-            tx.done.drop_messages(DropReason::PacketTooLarge, 1);
+            tx.lose(delivery.mark, Some(DropReason::PacketTooLarge), 1);
         }
     }
 }
@@ -392,6 +406,17 @@ fn push(property: &Property<'_>, extra: &mut Vec<u8>) {
 }
 
 impl Transmit<'_> {
+    /// Counts messages that are given up, and tells whoever waits for them.
+    fn lose(&mut self, mark: u64, reason: Option<DropReason>, messages: u64) {
+        match reason {
+            Some(reason) => self.done.drop_messages(reason, messages),
+            None => self.done.expired += messages,
+        }
+        if let Some(lost) = &mut self.lost {
+            lost.push_back(Lost { mark, reason });
+        }
+    }
+
     /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP.
     pub(crate) fn ack(&mut self, packet: PacketType, id: PacketId, reason: ReasonCode) {
         ack::encode_short(packet, id, reason, self.negotiated.version, self.out.tail());
@@ -414,7 +439,9 @@ impl Transmit<'_> {
             self.extra_properties(header, &mut extra);
             match self.aliases.plan(topic) {
                 SentAs::Topic => {}
-                SentAs::Binding(alias) => binding = Some(alias),
+                SentAs::Binding(alias) => {
+                    binding = Some(alias).filter(|_| self.has_room(&publish, extra.len()));
+                }
                 SentAs::Alias(alias) => {
                     push(&Property::TopicAlias(alias), &mut extra);
                     publish.topic = &[];
@@ -446,10 +473,16 @@ impl Transmit<'_> {
         Written::Whole
     }
 
+    /// Whether a binding fits as well; it must not be what makes a packet too large.
+    fn has_room(&self, publish: &RawPublish<'_>, extra_len: usize) -> bool {
+        let len = publish.encoded_len(extra_len + BINDING_ROOM, self.negotiated.version);
+        len.is_ok_and(|len| len <= self.negotiated.maximum_packet_size as usize)
+    }
+
     fn extra_properties(&self, header: &Header<'_>, extra: &mut Vec<u8>) {
         if let Some(deadline) = header.expires_at {
             // What is left of the interval, rounded up, so that it is not 0 [MQTT-3.3.2-6].
-            let left = deadline.millis_since(self.now).div_ceil(1000);
+            let left = deadline.millis_since(self.now).div_ceil(1000).max(1);
             let left = u32::try_from(left).unwrap_or(u32::MAX);
             push(&Property::MessageExpiryInterval(left), extra);
         }

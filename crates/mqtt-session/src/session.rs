@@ -79,6 +79,7 @@ impl Session {
                     },
                     wire: delivery.run.wire(),
                     retain: delivery.retain,
+                    expires_at: delivery.run.expires_at(),
                 },
                 None => Flight::request(Awaits::PubComp),
             };
@@ -110,7 +111,8 @@ fn message(flight: &Flight) -> Option<Delivery> {
     let frame = flight.frame.clone();
     let largest = u32::try_from(frame.len()).unwrap_or(u32::MAX);
     Some(Delivery {
-        run: Run::from_checked(frame, flight.wire, qos, flight.retain, 1, largest),
+        run: Run::from_checked(frame, flight.wire, qos, flight.retain, 1, largest)
+            .with_expiry(flight.expires_at),
         granted: qos,
         retain: flight.retain,
         identifiers: flight.identifiers.clone(),

@@ -29,7 +29,7 @@ use crate::{
     delivery::Delivery,
     inbox::Held,
     ledger::{DropReason, Ledger},
-    link::{Incoming, Link, LinkOptions, RunSpan},
+    link::{Incoming, Link, LinkOptions, Role, RunSpan},
     negotiated::Negotiated,
     output::Output,
     run::Run,
@@ -330,7 +330,8 @@ impl ServerEndpoint {
             receive_maximum: negotiated.version.is_v5().then_some(self.config.receive_maximum),
             topic_alias_maximum: self.config.topic_alias_maximum,
             topic_levels_max: self.config.topic_levels_max,
-            reports_acknowledgements: false,
+            role: Role::Server,
+            takes_problem_information: true,
         };
         let mut link = Link::new(negotiated, accept.session, &options);
         link.out = out;
