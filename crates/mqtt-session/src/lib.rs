@@ -4,6 +4,7 @@
 //! starts no thread and opens no socket: bytes, time and sessions are handed in, bytes and events
 //! come out.
 
+pub mod client;
 pub mod delivery;
 pub mod inbox;
 pub mod ledger;
@@ -23,6 +24,10 @@ mod receiver;
 mod sender;
 
 pub use crate::{
+    client::{
+        Answer, ClientConfig, ClientEndpoint, ClientEvent, ConnectOptions, Connected,
+        DisconnectOptions, Disconnected, Refused, RequestError, ServerLimits, WillOptions,
+    },
     delivery::Delivery,
     inbox::{Held, Inbox, InboxLimits, Pressure},
     ledger::{DropReason, Ledger},
@@ -30,7 +35,7 @@ pub use crate::{
     negotiated::Negotiated,
     output::Output,
     run::{MessageParts, Run, Wire},
-    sender::Acknowledged,
+    sender::{Acknowledged, Lost},
     server::{Accept, ConnectRequest, ServerConfig, ServerEndpoint, ServerEvent, WillRequest},
     session::{InFlight, Session},
     store::{MemoryStore, SessionRecord, SessionStore, StoreError, StoredSubscription},
