@@ -20,6 +20,9 @@ const LISTENER: Token = Token(usize::MAX);
 /// One read takes at most this many bytes; the longest packet must fit.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
+/// Shorter runs are gathered, so that many topics with one subscriber make one write.
+const RUN_BYTES_MIN: usize = 4096;
+
 /// Nothing is read from anyone while a subscriber is behind by more than this.
 const BEHIND_MAX: usize = 256 * 1024;
 
@@ -42,6 +45,7 @@ pub(crate) fn run(port: u16) -> Result<(), Box<dyn Error>> {
         subscribers: HashMap::new(),
         ready: Vec::new(),
         behind: Vec::new(),
+        gathered: Vec::new(),
         scratch: vec![0; SCRATCH_BYTES],
     };
     let mut events = Events::with_capacity(1024);
@@ -61,6 +65,8 @@ struct Relay {
     ready: Vec<usize>,
     /// Peers that are behind by more than [`BEHIND_MAX`].
     behind: Vec<usize>,
+    /// Peers whose outbox was begun since the last read.
+    gathered: Vec<usize>,
     scratch: Vec<u8>,
 }
 
@@ -130,7 +136,11 @@ impl Relay {
         let mut scratch = std::mem::take(&mut self.scratch);
         for index in std::mem::take(&mut self.ready) {
             if self.behind.is_empty() {
-                match self.read(index, &mut scratch) {
+                let result = self.read(index, &mut scratch);
+                for receiver in std::mem::take(&mut self.gathered) {
+                    self.flush(receiver);
+                }
+                match result {
                     Ok(true) => self.ready.push(index),
                     Ok(false) => {}
                     Err(_) => self.close(index),
@@ -236,7 +246,11 @@ impl Relay {
         if peer.is_stuck {
             return;
         }
-        let written = if peer.outbox.is_empty() { peer.write(bytes) } else { 0 };
+        let at_once = peer.outbox.is_empty() && bytes.len() >= RUN_BYTES_MIN;
+        let written = if at_once { peer.write(bytes) } else { 0 };
+        if peer.outbox.is_empty() && written < bytes.len() {
+            self.gathered.push(index);
+        }
         peer.outbox.extend_from_slice(bytes.get(written..).unwrap_or_default());
         if peer.outbox.len() - peer.written > BEHIND_MAX && !self.behind.contains(&index) {
             self.behind.push(index);

@@ -43,7 +43,7 @@ impl Runner {
         let mut kind = None;
         for scenario in scenarios {
             let able: Vec<_> =
-                contenders.iter().filter(|contender| contender.can(scenario.work)).collect();
+                contenders.iter().filter(|contender| contender.takes_part(scenario.work)).collect();
             let measured = self.measure_scenario(scenario, &able, &progress);
             progress.suspend(|| {
                 if kind != Some(scenario.kind) {
@@ -133,7 +133,7 @@ fn read_all(stream: Option<impl Read>) -> String {
 
 fn progress(scenarios: &[Scenario], contenders: &[Contender], rounds: u32) -> ProgressBar {
     let able = |scenario: &Scenario| {
-        contenders.iter().filter(|contender| contender.can(scenario.work)).count()
+        contenders.iter().filter(|contender| contender.takes_part(scenario.work)).count()
     };
     let count: usize = scenarios.iter().map(able).sum();
     let count = u64::try_from(count).unwrap_or(0) * u64::from(rounds);

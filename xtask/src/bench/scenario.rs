@@ -21,6 +21,7 @@ pub(crate) enum Breadth {
 pub(crate) enum Kind {
     Throughput,
     Latency,
+    Stuck,
     Fairness,
     Idle,
     Churn,
@@ -168,7 +169,7 @@ const fn plain(shape: Shape, qos: u8, payload: usize) -> Flow {
 fn flow(version: Version, flow: Flow) -> Scenario {
     let (prefix, kind) = match flow {
         Flow { rate: Some(_), .. } => ("latency/", Kind::Latency),
-        Flow { stuck: true, .. } => ("stuck/", Kind::Throughput),
+        Flow { stuck: true, .. } => ("stuck/", Kind::Stuck),
         Flow { ping: true, .. } => ("ping/", Kind::Fairness),
         _ => ("", Kind::Throughput),
     };

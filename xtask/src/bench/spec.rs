@@ -118,6 +118,8 @@ pub(crate) struct Measured {
     pub(crate) due: u64,
     /// Deliveries that never came.
     pub(crate) missing: u64,
+    /// Deliveries that were still under way when the time for the drain was over.
+    pub(crate) undrained: u64,
     /// Deliveries that came twice.
     pub(crate) duplicated: u64,
     /// Deliveries that came after a later one of the same publisher.
@@ -132,11 +134,4 @@ pub(crate) struct Measured {
     pub(crate) points: Vec<(f64, f64)>,
     /// What a reader of the row must know: a client that the broker threw out, say.
     pub(crate) notes: Vec<String>,
-}
-
-impl Measured {
-    /// Whether every message arrived, once, in order and undamaged.
-    pub(crate) const fn is_clean(&self) -> bool {
-        self.missing == 0 && self.duplicated == 0 && self.disordered == 0 && self.corrupt == 0
-    }
 }

@@ -7,6 +7,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::bench::load::client::Client;
 use crate::bench::load::publisher::Publisher;
+use crate::bench::load::throttle::Throttle;
 
 /// One read takes at most this many bytes; the longest packet must fit.
 const SCRATCH_BYTES: usize = 256 * 1024;
@@ -23,6 +24,11 @@ pub(crate) struct Engine {
     scratch: Vec<u8>,
     epoch: Instant,
     spins: bool,
+    throttle: Throttle,
+    /// What had arrived at the last look, and when it last was more than before.
+    progress: (u64, Instant),
+    /// The longest time without a single arrival, while publishers were at work.
+    pub(crate) stall_max: Duration,
 }
 
 impl Engine {
@@ -41,7 +47,12 @@ impl Engine {
             .iter()
             .any(|client| client.publisher.as_ref().is_some_and(Publisher::is_scheduled));
         let events = Events::with_capacity(clients.len().max(64));
-        Ok(Self { poll, events, clients, scratch: vec![0; SCRATCH_BYTES], epoch, spins })
+        let mut throttle = Throttle::new(&clients);
+        throttle.renew(&mut clients);
+        let scratch = vec![0; SCRATCH_BYTES];
+        let progress = (0, Instant::now());
+        let stall_max = Duration::ZERO;
+        Ok(Self { poll, events, clients, scratch, epoch, spins, throttle, progress, stall_max })
     }
 
     /// Runs until `deadline`.
@@ -56,7 +67,8 @@ impl Engine {
     }
 
     /// Stops the publishers and runs until everything has arrived, or nothing came for `quiet`,
-    /// or `limit` is over. `is_complete` says whether everything has arrived.
+    /// or `limit` is over. `is_complete` says whether everything has arrived. Says whether
+    /// messages were still coming when the time was over.
     ///
     /// # Errors
     /// Where the poll fails.
@@ -65,24 +77,23 @@ impl Engine {
         limit: Duration,
         quiet: Duration,
         is_complete: impl Fn(&Self) -> bool,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         self.publishers_mut().for_each(Publisher::stop);
         let end = Instant::now() + limit;
-        let mut last = (self.received(), Instant::now());
+        let stall_max = self.stall_max;
+        self.progress.1 = Instant::now();
         while Instant::now() < end {
             self.turn()?;
-            let received = self.received();
-            if received != last.0 {
-                last = (received, Instant::now());
-            }
             let sent = self.clients.iter().all(|client| {
                 client.closed.is_some() || client.publisher.as_ref().is_none_or(Publisher::is_done)
             });
-            if sent && is_complete(self) || last.1.elapsed() > quiet {
-                break;
+            if sent && is_complete(self) || self.progress.1.elapsed() > quiet {
+                self.stall_max = stall_max;
+                return Ok(false);
             }
         }
-        Ok(())
+        self.stall_max = stall_max;
+        Ok(true)
     }
 
     /// Messages that were sent so far.
@@ -104,6 +115,14 @@ impl Engine {
         self.clients.iter_mut().filter_map(|client| client.publisher.as_mut())
     }
 
+    fn note_stall(&mut self) {
+        let received = self.received();
+        if received != self.progress.0 {
+            self.stall_max = self.stall_max.max(self.progress.1.elapsed());
+            self.progress = (received, Instant::now());
+        }
+    }
+
     /// Waits for something to do, and gives every client one turn to read and one to write.
     fn turn(&mut self) -> io::Result<()> {
         let busy = self.spins || self.clients.iter().any(Client::is_ready);
@@ -120,11 +139,15 @@ impl Engine {
             }
         }
         let clock = || nanos(self.epoch.elapsed());
-        let now = clock();
         for client in &mut self.clients {
             client.read_turn(&mut self.scratch, clock);
-            client.write_turn(if self.spins { clock() } else { now });
         }
+        // What has just arrived may be what a publisher waits for.
+        self.throttle.renew(&mut self.clients);
+        for client in &mut self.clients {
+            client.write_turn(clock());
+        }
+        self.note_stall();
         Ok(())
     }
 }

@@ -43,7 +43,9 @@ pub(crate) fn run(spec: &LoadSpec, flow: Flow) -> Result<Measured, Box<dyn Error
     let pinger = if flow.ping { Some(Pinger::connect(spec)?) } else { None };
     let mut clients = connect(spec, flow)?;
     let epoch = Instant::now();
-    let window_from = HEAD_START + Duration::from_secs_f64(spec.warm_up);
+    // A broker's answer to a stuck subscriber begins with the first message.
+    let warm_up = if flow.stuck { 0.0 } else { spec.warm_up };
+    let window_from = HEAD_START + Duration::from_secs_f64(warm_up);
     attach_publishers(&mut clients, spec, flow);
     if flow.rate.is_some() {
         attach_delays(&mut clients, nanos(window_from));
@@ -56,7 +58,7 @@ pub(crate) fn run(spec: &LoadSpec, flow: Flow) -> Result<Measured, Box<dyn Error
     engine.run_until(before.at + Duration::from_secs_f64(spec.seconds))?;
     let middle = Sample::take(&engine, spec);
     let pings = pinging.map(latency::Pinging::stop).transpose()?;
-    engine.drain(DRAIN_MAX, DRAIN_QUIET, has_all)?;
+    let is_flowing = engine.drain(DRAIN_MAX, DRAIN_QUIET, has_all)?;
     let after = Sample::take(&engine, spec);
 
     let mut measured = Measured { latency: pings, ..Measured::default() };
@@ -66,8 +68,10 @@ pub(crate) fn run(spec: &LoadSpec, flow: Flow) -> Result<Measured, Box<dyn Error
         let late = Duration::from_nanos(late.unwrap_or(0)).as_secs_f64() * 1e6;
         measured.figures.insert("load_late_max_us".into(), late);
     }
+    let stall = engine.stall_max.as_secs_f64() * 1e3;
+    measured.figures.insert("stall_max_ms".into(), stall);
     fill_rates(&mut measured, &before, &middle, &after);
-    fill_account(&mut measured, &engine, spec);
+    fill_account(&mut measured, &engine, spec, is_flowing);
     Ok(measured)
 }
 

@@ -22,10 +22,13 @@ const CURVE: [f64; 16] = [
 /// Time from one ping to the next.
 const PING_INTERVAL: Duration = Duration::from_millis(5);
 
+/// Longer delays count as this one: a minute.
+const DELAY_MAX_NS: u64 = 60_000_000_000;
+
 /// An empty histogram of nanoseconds, with three significant digits.
 pub(crate) fn histogram() -> Histogram<u64> {
-    #[expect(clippy::expect_used, reason = "three digits are within what the type allows")]
-    Histogram::new(3).expect("three significant digits are allowed")
+    #[expect(clippy::expect_used, reason = "the bounds and digits are within what the type allows")]
+    Histogram::new_with_bounds(1, DELAY_MAX_NS, 3).expect("the bounds and digits are allowed")
 }
 
 /// The percentiles of a histogram of nanoseconds, in microseconds.
@@ -94,4 +97,18 @@ fn ping(handshake: &Handshake, stopped: &AtomicBool) -> io::Result<Latency> {
         due += PING_INTERVAL;
     }
     Ok(summary(&histogram))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_in_microseconds() {
+        let mut histogram = histogram();
+        (1..=1000).for_each(|micros| histogram.saturating_record(micros * 1000));
+        let summary = summary(&histogram);
+        assert!((summary.p50 - 500.0).abs() < 1.0 && (summary.p99 - 990.0).abs() < 1.0);
+        assert!((summary.max - 1000.0).abs() < 1.0);
+    }
 }

@@ -26,10 +26,20 @@ impl Ledger {
         }
     }
 
-    /// Messages that never came, of a stream that sent `sent`.
-    pub(crate) fn missing(&self, sent: u64) -> u64 {
-        let skipped: u64 = self.gaps.iter().map(|(start, end)| end - start).sum();
-        skipped + sent.saturating_sub(self.next)
+    /// One more than the latest message that came.
+    #[inline]
+    pub(crate) const fn progress(&self) -> u64 {
+        self.next
+    }
+
+    /// Messages that never came although a later one did.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.gaps.iter().map(|(start, end)| end - start).sum()
+    }
+
+    /// Messages behind the latest one that came, of a stream that sent `sent`.
+    pub(crate) const fn behind(&self, sent: u64) -> u64 {
+        sent.saturating_sub(self.next)
     }
 
     #[cold]
@@ -73,17 +83,21 @@ mod tests {
     #[test]
     fn a_whole_stream_is_clean() {
         let ledger = after(&[0, 1, 2, 3]);
-        assert_eq!((ledger.missing(4), ledger.duplicated, ledger.disordered), (0, 0, 0));
+        assert_eq!(
+            (ledger.skipped() + ledger.behind(4), ledger.duplicated, ledger.disordered),
+            (0, 0, 0)
+        );
     }
 
     #[test]
-    fn losses_within_and_at_the_end_are_missing() {
-        assert_eq!(after(&[0, 1, 4, 5]).missing(8), 4);
+    fn losses_within_and_at_the_end_are_told_apart() {
+        let ledger = after(&[0, 1, 4, 5]);
+        assert_eq!((ledger.skipped(), ledger.behind(8)), (2, 2));
     }
 
     #[test]
     fn a_late_message_is_disordered_and_a_second_one_is_a_duplicate() {
         let ledger = after(&[0, 4, 2, 2, 0]);
-        assert_eq!((ledger.missing(5), ledger.duplicated, ledger.disordered), (2, 2, 1));
+        assert_eq!((ledger.skipped(), ledger.duplicated, ledger.disordered), (2, 2, 1));
     }
 }

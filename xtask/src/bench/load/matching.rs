@@ -43,12 +43,12 @@ pub(crate) fn run(
     let before = Sample::take(&engine, spec);
     engine.run_until(before.at + Duration::from_secs_f64(spec.seconds))?;
     let middle = Sample::take(&engine, spec);
-    engine.drain(DRAIN_MAX, DRAIN_QUIET, has_all)?;
+    let is_flowing = engine.drain(DRAIN_MAX, DRAIN_QUIET, has_all)?;
     let after = Sample::take(&engine, spec);
 
     let mut measured = Measured::default();
     fill_rates(&mut measured, &before, &middle, &after);
-    fill_account(&mut measured, &engine, spec);
+    fill_account(&mut measured, &engine, spec, is_flowing);
     let count = f64::from(subscriptions);
     measured.figures.insert("subscribes_per_s".into(), count / subscribing.as_secs_f64());
     measured.figures.insert("bytes_per_subscription".into(), as_f64(grown) / count);

@@ -15,6 +15,7 @@ mod retained;
 mod sample;
 mod stamp;
 mod subscriber;
+mod throttle;
 mod wire;
 
 use std::error::Error;

@@ -9,10 +9,6 @@ use crate::bench::spec::Version;
 /// One write is at most about this many bytes.
 const RUN_BYTES: usize = 64 * 1024;
 
-/// However fast the broker, one publisher ends here; it bounds what a broker that only queues can
-/// pile up.
-const SENT_MAX: u64 = 100_000_000;
-
 /// When the next message is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
@@ -57,6 +53,9 @@ pub(crate) struct Publisher {
     qos: u8,
     pace: Pace,
     window: u64,
+    /// Flat out at QoS 0, this many messages may have been sent in all; see
+    /// [`crate::bench::load::throttle`].
+    pub(crate) allowance: u64,
     pub(crate) sent: u64,
     acked: u64,
     recorded: u64,
@@ -94,6 +93,7 @@ impl Publisher {
             qos: plan.qos,
             pace: plan.pace,
             window: plan.window.into(),
+            allowance: u64::MAX,
             sent: 0,
             acked: 0,
             recorded: 0,
@@ -155,6 +155,16 @@ impl Publisher {
         !self.pending.is_empty() || self.may_send(0) > 0
     }
 
+    /// Whether only the socket and the allowance hold it back.
+    pub(crate) const fn is_unconfirmed(&self) -> bool {
+        self.qos == 0 && !self.is_scheduled()
+    }
+
+    /// Bytes per packet.
+    pub(crate) const fn packet_bytes(&self) -> usize {
+        self.stride
+    }
+
     /// Messages of each stream so far.
     pub(crate) fn sequences(&self) -> impl Iterator<Item = (u32, u64)> {
         (self.first_stream..).zip(self.sequences.iter().copied())
@@ -183,7 +193,7 @@ impl Publisher {
     /// How many packets may go out now, without turning round at the ring's end.
     #[inline]
     fn may_send(&self, now: u64) -> usize {
-        if self.stopped || self.sent >= SENT_MAX {
+        if self.stopped || self.sent >= self.allowance {
             return 0;
         }
         let run = (self.lanes.len() - self.next).min((RUN_BYTES / self.stride).max(1));

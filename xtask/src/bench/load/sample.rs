@@ -70,15 +70,23 @@ pub(crate) fn fill_cpu(measured: &mut Measured, before: &Sample, after: &Sample)
     measured.load_cpu = after.load_cpu.saturating_sub(before.load_cpu).as_secs_f64() / seconds;
 }
 
-/// Adds up the ledgers, and names the clients that the broker threw out.
-pub(crate) fn fill_account(measured: &mut Measured, engine: &Engine, spec: &LoadSpec) {
+/// Adds up the ledgers, and names the clients that the broker threw out. What had not come when
+/// the time for the drain was over counts as lost, unless messages still came (`is_flowing`).
+pub(crate) fn fill_account(
+    measured: &mut Measured,
+    engine: &Engine,
+    spec: &LoadSpec,
+    is_flowing: bool,
+) {
     let sent = sent_by_stream(engine);
     let readers = engine.clients.iter().filter(|client| !client.stuck);
     for subscriber in readers.filter_map(|client| client.subscriber.as_ref()) {
         measured.corrupt += subscriber.corrupt;
         for (stream, ledger) in subscriber.ledgers() {
             measured.due += sent_of(&sent, stream);
-            measured.missing += ledger.missing(sent_of(&sent, stream));
+            let behind = ledger.behind(sent_of(&sent, stream));
+            measured.missing += ledger.skipped() + if is_flowing { 0 } else { behind };
+            measured.undrained += if is_flowing { behind } else { 0 };
             measured.duplicated += ledger.duplicated;
             measured.disordered += ledger.disordered;
         }

@@ -53,6 +53,12 @@ impl Subscriber {
         }
     }
 
+    /// How far a stream has come; `None` where it is not expected here.
+    pub(crate) fn progress(&self, stream: u32) -> Option<u64> {
+        let lane = usize::try_from(stream.checked_sub(self.first_stream)?).ok()?;
+        self.ledgers.get(lane).map(Ledger::progress)
+    }
+
     /// The ledgers by stream number.
     pub(crate) fn ledgers(&self) -> impl Iterator<Item = (u32, &Ledger)> {
         (self.first_stream..).zip(&self.ledgers)

@@ -38,6 +38,7 @@ pub(crate) const fn columns(kind: Kind) -> &'static [Column] {
     match kind {
         Kind::Throughput => &[IN, OUT, CPU, BROKER_CPU, LOAD_CPU, PEAK],
         Kind::Latency => &[P50, P99, P999, MAX, CPU, LOAD_CPU, LOAD_LATE, PEAK],
+        Kind::Stuck => &[IN, OUT, CPU, STALL, BROKER_CPU, LOAD_CPU, PEAK],
         Kind::Fairness => &[P50, P99, P999, MAX, OUT, CPU, LOAD_CPU, PEAK],
         Kind::Idle => &[CONNECTION_BYTES, GIVEN_BACK, IDLE_CPU, CONNECTS, CONNECT_CPU, PEAK],
         Kind::Churn => &[CHURN, CONNECT_CPU, P50, P99, BROKER_CPU, LOAD_CPU, PEAK],
@@ -63,6 +64,8 @@ const P999: Column = plain("p99.9", Unit::Microseconds, |row| Some(latency(row)?
 const MAX: Column = plain("max", Unit::Microseconds, |row| Some(latency(row)?.max));
 const LOAD_LATE: Column =
     plain("load late", Unit::Microseconds, |row| figure(row, "load_late_max_us"));
+
+const STALL: Column = plain("longest stall", Unit::Milliseconds, |row| figure(row, "stall_max_ms"));
 
 const CONNECTION_BYTES: Column = compared("per connection", Unit::Bytes, Better::Lower, |row| {
     figure(row, "bytes_per_connection")

@@ -2,6 +2,7 @@
 
 use crate::bench::{
     contender::OURS,
+    load::as_f64,
     report::{
         column::{Better, Column, columns, format, three_digits},
         json::Row,
@@ -75,10 +76,13 @@ pub(crate) fn account(rows: &[Row], name: &str) -> String {
     let measured = measured(rows, name);
     let sum = |count: fn(&Measured) -> u64| measured.iter().map(|(_, row)| count(row)).sum::<u64>();
     let mut faults = Vec::new();
-    let (due, missing) = (sum(|row| row.due), sum(|row| row.missing));
-    if missing > 0 {
-        let share = crate::bench::load::as_f64(missing) / crate::bench::load::as_f64(due) * 100.0;
-        faults.push(format!("{}% lost", three_digits(share)));
+    let due = as_f64(sum(|row| row.due));
+    for (count, what) in
+        [(sum(|row| row.missing), "lost"), (sum(|row| row.undrained), "still queued")]
+    {
+        if count > 0 {
+            faults.push(format!("{} % {what}", three_digits(as_f64(count) / due * 100.0)));
+        }
     }
     for (count, what) in [
         (sum(|row| row.duplicated), "twice"),
@@ -188,7 +192,7 @@ mod tests {
     #[test]
     fn a_loss_is_said() {
         let rows = [row("other", 0, 1.0, 0), row("other", 1, 1.0, 3)];
-        assert_eq!(account(&rows, "other"), "1.50% lost");
+        assert_eq!(account(&rows, "other"), "1.50 % lost");
         assert_eq!(account(&rows[..1], "other"), "complete");
     }
 }
