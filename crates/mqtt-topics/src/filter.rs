@@ -72,17 +72,7 @@ impl<'a> TopicFilterRef<'a> {
         if self.starts_with_wildcard() && topic.is_dollar() {
             return false;
         }
-        let mut topic = topic.levels();
-        for level in self.levels() {
-            match (level, topic.next()) {
-                ("#", _) => return true,
-                (_, None) => return false,
-                ("+", Some(_)) => {}
-                (level, Some(name)) if level == name => {}
-                _ => return false,
-            }
-        }
-        topic.next().is_none()
+        levels_match(self.0, topic.as_str())
     }
 
     /// Whether there is a topic name that both filters match.
@@ -128,6 +118,25 @@ impl<'a> TopicFilterRef<'a> {
             other => other,
         }
     }
+}
+
+/// Do these levels of a filter match those of a topic? The rule about `$` is for the caller,
+/// who knows whether the first level is the first of all.
+pub(crate) fn levels_match(filter: &str, topic: &str) -> bool {
+    if filter == topic {
+        return true;
+    }
+    let mut topic = topic.split('/');
+    for level in filter.split('/') {
+        match (level, topic.next()) {
+            ("#", _) => return true,
+            (_, None) => return false,
+            ("+", Some(_)) => {}
+            (level, Some(name)) if level == name => {}
+            _ => return false,
+        }
+    }
+    topic.next().is_none()
 }
 
 /// Does the first filter refuse all that the second asks for, because the second asks for

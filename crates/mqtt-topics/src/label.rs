@@ -39,6 +39,12 @@ impl<const SHORT: usize> Label<SHORT> {
     pub(crate) fn is(&self, text: &str) -> bool {
         self.as_bytes() == text.as_bytes()
     }
+
+    /// Is this the first level of the text?
+    pub(crate) fn begins_with(&self, level: &str) -> bool {
+        let rest = self.as_bytes().strip_prefix(level.as_bytes());
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +60,14 @@ mod tests {
             assert!(label.is(&text) && !label.is("other"));
             assert_eq!(matches!(label, Label::Short { .. }), len <= 22);
         }
+    }
+
+    #[test]
+    fn the_first_level_is_a_whole_one() {
+        let label = Label::<22>::new("ab/c");
+        assert!(label.begins_with("ab"));
+        assert!(!label.begins_with("a") && !label.begins_with("abc") && !label.begins_with(""));
+        assert!(Label::<22>::new("").begins_with("") && Label::<22>::new("/a").begins_with(""));
     }
 
     #[test]

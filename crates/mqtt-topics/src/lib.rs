@@ -66,6 +66,7 @@ mod share;
 mod slab;
 mod subscribers;
 mod subscription_tree;
+mod topic_levels;
 mod wildcard_trie;
 
 pub use error::TopicError;

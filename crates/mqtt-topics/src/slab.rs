@@ -20,7 +20,12 @@ impl Id {
         Self(NonZeroU32::MIN.saturating_add(number - 1))
     }
 
-    /// The number itself, to hash.
+    /// The id with this number.
+    pub(crate) fn of(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The number itself, to hash or to add up.
     pub(crate) fn number(self) -> u32 {
         self.0.get()
     }

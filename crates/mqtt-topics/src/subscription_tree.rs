@@ -16,7 +16,8 @@ use crate::{TopicFilterRef, TopicNameRef};
 ///
 /// # Cost
 /// Filters without a wildcard stand in a hash table: however many there are, a match costs
-/// one look-up of the whole topic. The others stand in a tree with one node per level. A
+/// one look-up of the whole topic. The others stand in a tree by levels, most of them in one
+/// node of their own. A
 /// match visits each node at most once, and at most two nodes below each node that it visits
 /// (the one named as the topic's level, and `+`); so for a topic of *n* levels it visits at
 /// most min(2ⁿ⁺¹ − 1, [`node_count`](Self::node_count) + 1) nodes, with one hash look-up
@@ -114,8 +115,8 @@ impl<K: Copy + Eq + Hash + Ord, V> SubscriptionTree<K, V> {
         self.len == 0
     }
 
-    /// How many nodes the filters need: one for each filter without a wildcard, one for each
-    /// distinct beginning of the others. It is zero when the tree is empty.
+    /// How many nodes the filters need: one for each filter without a wildcard, at most one
+    /// for each distinct beginning of the others. It is zero when the tree is empty.
     pub fn node_count(&self) -> usize {
         self.exact.len() + self.wild.node_count()
     }

@@ -1,45 +1,87 @@
-//! The filters with a wildcard: a tree with one node per level.
+//! The filters with a wildcard: a tree by levels.
 //!
-//! A node stands for the levels from the root to it. A `#` is no node: it is the second list
-//! of subscribers of the node before it, since `a/#` matches `a` as well.
+//! ```text
+//! site/+/state, site/+/door/#, site/7/+        a branch: ( )     a leaf: [ ]
+//!
+//!   (root) ── (site) ─┬─ + ── (+) ─┬─ [state]
+//!                     │            └─ [door/#]
+//!                     └─ [7/+]
+//! ```
+//!
+//! A branch stands for one level. A leaf is one filter, from the level on that it shares with
+//! no other: so most filters need one node, however many levels they have, and a match looks
+//! at one place in memory after the last branch. A leaf becomes a branch when another filter
+//! goes the same way, and a branch with one leaf left a leaf, so that the same filters always
+//! make the same tree. A `#` is no node: it is the second list of subscribers of a branch,
+//! since `a/#` matches `a` as well.
 
 use std::hash::Hash;
 
-use smallvec::SmallVec;
-
 use crate::TopicNameRef;
+use crate::filter::levels_match;
 use crate::hash_index::HashIndex;
 use crate::label::Label;
 use crate::slab::{Id, Slab};
 use crate::subscribers::Subscribers;
+use crate::topic_levels::TopicLevels;
 
-/// Levels of up to this many bytes stand in the node itself.
-const SHORT: usize = 22;
+use smallvec::SmallVec;
 
 pub(crate) struct WildcardTrie<K, V> {
-    nodes: Slab<Node>,
+    nodes: Slab<Node<K, V>>,
     lists: Slab<Subscribers<K, V>>,
-    /// The children that are not `+`.
+    /// The children that do not begin with `+`.
     index: HashIndex,
     root: Id,
 }
 
-struct Node {
-    label: Label<SHORT>,
+/// Texts of up to this many bytes stand in the node itself: a UUID and `/#`, for one.
+const SHORT: usize = 38;
+
+struct Node<K, V> {
     parent: Option<Id>,
+    /// The level of a branch, or the rest of the filter of a leaf.
+    text: Label<SHORT>,
+    kind: Kind<K, V>,
+}
+
+enum Kind<K, V> {
+    Leaf(Subscribers<K, V>),
+    Branch(Branch),
+}
+
+#[derive(Copy, Clone, Default)]
+struct Branch {
     plus: Option<Id>,
     /// How many children there are in the index.
     children: u32,
+    /// Their numbers, added up bit by bit: with one child left, this is its number.
+    children_xor: u32,
     /// Who subscribed to the filter that ends here.
     here: Option<Id>,
     /// Who subscribed to the filter that goes on with `#`.
     rest: Option<Id>,
 }
 
+/// Where the subscribers of a filter stand.
+#[derive(Copy, Clone)]
+enum Place {
+    Leaf(Id),
+    Here(Id),
+    Rest(Id),
+}
+
+/// All that hangs on a branch: a list or a child.
+enum Only {
+    Here(Id),
+    Rest(Id),
+    Child(Id),
+}
+
 impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
     pub(crate) fn new() -> Self {
         let mut nodes = Slab::new();
-        let root = nodes.insert(Node::new("", None));
+        let root = nodes.insert(Node::root());
         Self { nodes, lists: Slab::new(), index: HashIndex::new(), root }
     }
 
@@ -49,44 +91,48 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
     }
 
     pub(crate) fn get(&self, filter: &str) -> Option<&Subscribers<K, V>> {
-        self.lists.get(self.list(filter)?)
+        let place = self.find(filter)?;
+        match (place, &self.nodes.get(place.node())?.kind) {
+            (Place::Leaf(_), Kind::Leaf(subscribers)) => Some(subscribers),
+            (_, Kind::Branch(branch)) => self.lists.get(branch.list(place)?),
+            _ => None,
+        }
     }
 
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut Subscribers<K, V>> {
-        let list = self.list(filter)?;
-        self.lists.get_mut(list)
+        self.at_mut(self.find(filter)?)
     }
 
     pub(crate) fn insert(&mut self, filter: &str, key: K, value: V) -> Option<V> {
-        let (path, is_rest) = split_hash(filter);
-        let mut node = self.root;
-        for level in path.into_iter().flat_map(|path| path.split('/')) {
-            node = match self.child(node, level) {
-                Some(child) => child,
-                None => self.add_child(node, level),
-            };
-        }
-        let found = self.nodes.get_mut(node)?;
-        let list = if is_rest { &mut found.rest } else { &mut found.here };
-        match *list {
-            Some(list) => self.lists.get_mut(list)?.insert(key, value),
-            None => {
-                *list = Some(self.lists.insert(Subscribers::One(key, value)));
-                None
+        let (mut branch, mut text) = (self.root, filter);
+        let place = loop {
+            if text == "#" {
+                break Place::Rest(branch);
             }
-        }
+            let (level, tail) = split_level(text);
+            let Some(child) = self.child(branch, level) else {
+                self.add_child(branch, text, Kind::Leaf(Subscribers::One(key, value)));
+                return None;
+            };
+            if self.is_leaf(child, text) {
+                break Place::Leaf(child);
+            }
+            self.grow(child);
+            match tail {
+                None => break Place::Here(child),
+                Some(tail) => (branch, text) = (child, tail),
+            }
+        };
+        self.add_list(place);
+        self.at_mut(place)?.insert(key, value)
     }
 
     pub(crate) fn remove(&mut self, filter: &str, key: &K) -> Option<V> {
-        let (node, is_rest) = self.find(filter)?;
-        let found = self.nodes.get_mut(node)?;
-        let list = if is_rest { &mut found.rest } else { &mut found.here };
-        let subscribers = self.lists.get_mut((*list)?)?;
+        let place = self.find(filter)?;
+        let subscribers = self.at_mut(place)?;
         let removed = subscribers.remove(key)?;
         if subscribers.is_empty() {
-            list.take().and_then(|list| self.lists.remove(list));
-            self.prune(node);
-            self.release();
+            self.remove_place(place);
         }
         Some(removed)
     }
@@ -99,25 +145,35 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         if self.node_count() == 0 && self.lists.len() == 0 {
             return;
         }
-        let mut levels = HashedLevels::new(topic);
+        let mut levels = TopicLevels::new(topic);
         let mut stack: SmallVec<[(Id, usize); 18]> = SmallVec::new();
         let mut next = Some((self.root, 0));
         while let Some((id, depth)) = next.or_else(|| stack.pop()) {
             next = None;
             let Some(node) = self.nodes.get(id) else { continue };
+            let branch = match &node.kind {
+                Kind::Branch(branch) => branch,
+                Kind::Leaf(subscribers) => {
+                    // The leaf begins with the level that led to it.
+                    if levels_match(node.text.as_str(), levels.from(depth - 1)) {
+                        subscribers.for_each(f);
+                    }
+                    continue;
+                }
+            };
             // A leading wildcard does not see topics that begin with `$` [MQTT-4.7.2-1].
             let sees_wildcards = depth > 0 || !topic.is_dollar();
             if sees_wildcards {
-                self.visit_list(node.rest, f);
+                self.visit_list(branch.rest, f);
             }
             let Some(level) = levels.at(depth) else {
-                self.visit_list(node.here, f);
+                self.visit_list(branch.here, f);
                 continue;
             };
-            if let Some(plus) = node.plus.filter(|_| sees_wildcards) {
+            if let Some(plus) = branch.plus.filter(|_| sees_wildcards) {
                 next = Some((plus, depth + 1));
             }
-            if node.children > 0 {
+            if branch.children > 0 {
                 let hash = self.index.hash_link(id, levels.hash(depth, &self.index));
                 if let Some(child) = self.find_child(id, level, hash) {
                     stack.extend(next);
@@ -133,127 +189,225 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         }
     }
 
-    fn list(&self, filter: &str) -> Option<Id> {
-        let (node, is_rest) = self.find(filter)?;
-        let node = self.nodes.get(node)?;
-        if is_rest { node.rest } else { node.here }
-    }
-
-    /// The node of a filter, and whether the filter goes on with `#`.
-    fn find(&self, filter: &str) -> Option<(Id, bool)> {
-        let (path, is_rest) = split_hash(filter);
-        let mut node = self.root;
-        for level in path.into_iter().flat_map(|path| path.split('/')) {
-            node = self.child(node, level)?;
+    fn find(&self, filter: &str) -> Option<Place> {
+        let (mut branch, mut text) = (self.root, filter);
+        loop {
+            if text == "#" {
+                return Some(Place::Rest(branch));
+            }
+            let (level, tail) = split_level(text);
+            let child = self.child(branch, level)?;
+            if self.is_leaf(child, text) {
+                return Some(Place::Leaf(child));
+            }
+            match tail {
+                None => return Some(Place::Here(child)),
+                Some(tail) => (branch, text) = (child, tail),
+            }
         }
-        Some((node, is_rest))
     }
 
-    /// The child along a level of a filter.
+    fn at_mut(&mut self, place: Place) -> Option<&mut Subscribers<K, V>> {
+        match (place, &mut self.nodes.get_mut(place.node())?.kind) {
+            (Place::Leaf(_), Kind::Leaf(subscribers)) => Some(subscribers),
+            (_, Kind::Branch(branch)) => self.lists.get_mut(branch.list(place)?),
+            _ => None,
+        }
+    }
+
+    fn is_leaf(&self, id: Id, text: &str) -> bool {
+        let is = |node: &Node<K, V>| matches!(node.kind, Kind::Leaf(_)) && node.text.is(text);
+        self.nodes.get(id).is_some_and(is)
+    }
+
+    fn branch_mut(&mut self, id: Id) -> Option<&mut Branch> {
+        match &mut self.nodes.get_mut(id)?.kind {
+            Kind::Branch(branch) => Some(branch),
+            Kind::Leaf(_) => None,
+        }
+    }
+
+    /// The child along a level of a filter; if it is no branch, there is none.
     fn child(&self, parent: Id, level: &str) -> Option<Id> {
-        if level == "+" {
-            return self.nodes.get(parent)?.plus;
+        match &self.nodes.get(parent)?.kind {
+            Kind::Leaf(_) => None,
+            Kind::Branch(branch) if level == "+" => branch.plus,
+            Kind::Branch(_) => self.find_child(parent, level, self.hash(parent, level)),
         }
-        let hash = self.index.hash_link(parent, self.index.hash_text(level));
-        self.find_child(parent, level, hash)
+    }
+
+    fn hash(&self, parent: Id, level: &str) -> u64 {
+        self.index.hash_link(parent, self.index.hash_text(level))
     }
 
     fn find_child(&self, parent: Id, level: &str, hash: u64) -> Option<Id> {
-        self.index.find(hash, |id| {
-            self.nodes
-                .get(id)
-                .is_some_and(|node| node.parent == Some(parent) && node.label.is(level))
-        })
+        let is = |node: &Node<K, V>| node.parent == Some(parent) && node.text.begins_with(level);
+        self.index.find(hash, |id| self.nodes.get(id).is_some_and(is))
     }
 
-    fn add_child(&mut self, parent: Id, level: &str) -> Id {
-        let child = self.nodes.insert(Node::new(level, Some(parent)));
-        let is_plus = level == "+";
-        if !is_plus {
-            let hash = self.index.hash_link(parent, self.index.hash_text(level));
-            self.index.insert(hash, child);
+    fn add_child(&mut self, parent: Id, text: &str, kind: Kind<K, V>) {
+        let text_label = Label::new(text);
+        let child = self.nodes.insert(Node { parent: Some(parent), text: text_label, kind });
+        let (level, _) = split_level(text);
+        if level != "+" {
+            self.index.insert(self.hash(parent, level), child);
         }
-        if let Some(parent) = self.nodes.get_mut(parent) {
-            if is_plus {
-                parent.plus = Some(child);
+        if let Some(branch) = self.branch_mut(parent) {
+            if level == "+" {
+                branch.plus = Some(child);
             } else {
-                parent.children += 1;
+                branch.children += 1;
+                branch.children_xor ^= child.number();
             }
         }
-        child
     }
 
-    /// Gives all memory back when nothing but the root is left.
-    fn release(&mut self) {
+    /// Makes a leaf a branch, with what it stood for one level deeper.
+    fn grow(&mut self, id: Id) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let Kind::Leaf(subscribers) = &mut node.kind else { return };
+        let subscribers = std::mem::replace(subscribers, Subscribers::Empty);
+        let text = std::mem::replace(&mut node.text, Label::new(""));
+        let (level, tail) = split_level(text.as_str());
+        node.text = Label::new(level);
+        let mut branch = Branch::default();
+        match tail {
+            None => branch.here = Some(self.lists.insert(subscribers)),
+            Some("#") => branch.rest = Some(self.lists.insert(subscribers)),
+            Some(tail) => {
+                node.kind = Kind::Branch(branch);
+                return self.add_child(id, tail, Kind::Leaf(subscribers));
+            }
+        }
+        node.kind = Kind::Branch(branch);
+    }
+
+    /// Makes sure that a branch has the list in question.
+    fn add_list(&mut self, place: Place) {
+        let Some(node) = self.nodes.get_mut(place.node()) else { return };
+        let Kind::Branch(branch) = &mut node.kind else { return };
+        if let Some(list) = branch.list_mut(place) {
+            list.get_or_insert_with(|| self.lists.insert(Subscribers::Empty));
+        }
+    }
+
+    /// Frees what a filter without subscribers needed.
+    fn remove_place(&mut self, place: Place) {
+        let mut changed = match place {
+            Place::Leaf(id) => self.remove_node(id),
+            Place::Here(id) | Place::Rest(id) => {
+                let list = self.branch_mut(id).and_then(|branch| branch.list_mut(place)?.take());
+                list.and_then(|list| self.lists.remove(list));
+                Some(id)
+            }
+        };
+        while let Some(id) = changed {
+            changed = self.fold(id);
+        }
         if self.node_count() == 0 {
-            let root = self.nodes.remove(self.root);
-            self.root = self.nodes.insert(root.unwrap_or_else(|| Node::new("", None)));
+            // A slab that was empty gives all its memory back.
+            self.nodes.remove(self.root);
+            self.root = self.nodes.insert(Node::root());
         }
     }
 
-    /// Frees this node and those above it, as long as nothing hangs on them.
-    fn prune(&mut self, mut id: Id) {
-        while let Some(node) = self.nodes.get(id) {
-            let Some(parent) = node.parent.filter(|_| node.is_bare()) else { return };
-            let is_plus = self.nodes.get(parent).is_some_and(|parent| parent.plus == Some(id));
-            if !is_plus {
-                let level = self.index.hash_text(node.label.as_str());
-                self.index.remove(self.index.hash_link(parent, level), id);
+    /// Makes a branch a leaf if all it leads to is one filter, and then returns its parent.
+    /// The root stays a branch.
+    fn fold(&mut self, id: Id) -> Option<Id> {
+        let node = self.nodes.get(id)?;
+        let parent = node.parent?;
+        let Kind::Branch(branch) = node.kind else { return None };
+        let level = node.text.as_str();
+        let (text, subscribers) = match branch.only()? {
+            Only::Here(list) => (Label::new(level), self.lists.remove(list)?),
+            Only::Rest(list) => (Label::new(&format!("{level}/#")), self.lists.remove(list)?),
+            Only::Child(child) => {
+                let leaf = self.nodes.get(child)?;
+                let Kind::Leaf(_) = leaf.kind else { return None };
+                let text = Label::new(&format!("{level}/{}", leaf.text.as_str()));
+                (text, self.take_leaf(child)?)
             }
-            self.nodes.remove(id);
-            if let Some(parent) = self.nodes.get_mut(parent) {
-                if is_plus {
-                    parent.plus = None;
-                } else {
-                    parent.children -= 1;
-                }
-            }
-            id = parent;
+        };
+        let node = self.nodes.get_mut(id)?;
+        (node.text, node.kind) = (text, Kind::Leaf(subscribers));
+        Some(parent)
+    }
+
+    /// Frees a leaf, but for its subscribers.
+    fn take_leaf(&mut self, id: Id) -> Option<Subscribers<K, V>> {
+        let Kind::Leaf(subscribers) = &mut self.nodes.get_mut(id)?.kind else { return None };
+        let subscribers = std::mem::replace(subscribers, Subscribers::Empty);
+        self.remove_node(id);
+        Some(subscribers)
+    }
+
+    /// Frees a node, and returns its parent.
+    fn remove_node(&mut self, id: Id) -> Option<Id> {
+        let node = self.nodes.remove(id)?;
+        let parent = node.parent?;
+        let (level, _) = split_level(node.text.as_str());
+        if level != "+" {
+            self.index.remove(self.hash(parent, level), id);
+        }
+        let branch = self.branch_mut(parent)?;
+        if level == "+" {
+            branch.plus = None;
+        } else {
+            branch.children -= 1;
+            branch.children_xor ^= id.number();
+        }
+        Some(parent)
+    }
+}
+
+impl Place {
+    fn node(self) -> Id {
+        match self {
+            Place::Leaf(id) | Place::Here(id) | Place::Rest(id) => id,
         }
     }
 }
 
-impl Node {
-    fn new(level: &str, parent: Option<Id>) -> Self {
-        let label = Label::new(level);
-        Self { label, parent, plus: None, children: 0, here: None, rest: None }
-    }
-
-    fn is_bare(&self) -> bool {
-        self.children == 0 && self.plus.is_none() && self.here.is_none() && self.rest.is_none()
+impl<K, V> Node<K, V> {
+    fn root() -> Self {
+        Self { parent: None, text: Label::new(""), kind: Kind::Branch(Branch::default()) }
     }
 }
 
-/// What stands before the `#`, and whether there is one. A lone `#` has nothing before it.
-fn split_hash(filter: &str) -> (Option<&str>, bool) {
-    match filter.strip_suffix('#') {
-        Some(path) => (path.strip_suffix('/'), true),
-        None => (Some(filter), false),
-    }
-}
-
-/// The levels of a topic, split and hashed as far as the walk gets, and once only.
-struct HashedLevels<'a> {
-    seen: SmallVec<[(&'a str, Option<u64>); 16]>,
-    rest: std::str::Split<'a, char>,
-}
-
-impl<'a> HashedLevels<'a> {
-    fn new(topic: TopicNameRef<'a>) -> Self {
-        Self { seen: SmallVec::new(), rest: topic.levels() }
-    }
-
-    /// The level at a depth that is at most one deeper than the deepest before.
-    fn at(&mut self, depth: usize) -> Option<&'a str> {
-        if depth == self.seen.len() {
-            self.seen.push((self.rest.next()?, None));
+impl Branch {
+    /// What hangs on this branch, if it is one thing.
+    fn only(&self) -> Option<Only> {
+        match (self.here, self.rest, self.plus, self.children) {
+            (Some(list), None, None, 0) => Some(Only::Here(list)),
+            (None, Some(list), None, 0) => Some(Only::Rest(list)),
+            (None, None, Some(child), 0) => Some(Only::Child(child)),
+            (None, None, None, 1) => Id::of(self.children_xor).map(Only::Child),
+            _ => None,
         }
-        self.seen.get(depth).map(|(level, _)| *level)
     }
 
-    fn hash(&mut self, depth: usize, index: &HashIndex) -> u64 {
-        let Some((level, hash)) = self.seen.get_mut(depth) else { return 0 };
-        *hash.get_or_insert_with(|| index.hash_text(level))
+    fn list(&self, place: Place) -> Option<Id> {
+        match place {
+            Place::Here(_) => self.here,
+            Place::Rest(_) => self.rest,
+            Place::Leaf(_) => None,
+        }
+    }
+
+    fn list_mut(&mut self, place: Place) -> Option<&mut Option<Id>> {
+        match place {
+            Place::Here(_) => Some(&mut self.here),
+            Place::Rest(_) => Some(&mut self.rest),
+            Place::Leaf(_) => None,
+        }
+    }
+}
+
+/// The first level, and what stands behind its slash.
+fn split_level(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('/') {
+        Some((level, tail)) => (level, Some(tail)),
+        None => (text, None),
     }
 }
 
@@ -262,15 +416,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_fits_into_a_cache_line() {
-        assert_eq!(size_of::<Node>(), 48);
+    fn a_node_is_small() {
+        assert_eq!(size_of::<Node<u64, [u64; 2]>>(), 80);
     }
 
     #[test]
-    fn what_stands_before_a_hash() {
-        assert_eq!(split_hash("#"), (None, true));
-        assert_eq!(split_hash("/#"), (Some(""), true));
-        assert_eq!(split_hash("a/#"), (Some("a"), true));
-        assert_eq!(split_hash("a/+"), (Some("a/+"), false));
+    fn a_leaf_grows_no_further_than_it_must_and_back() {
+        let mut trie = WildcardTrie::new();
+        let steps = [("a/b/+/d", 1), ("a/b/+/e", 5), ("a/#", 5), ("+", 6), ("+/x/y/#", 7)];
+        for (key, (filter, node_count)) in steps.iter().enumerate() {
+            assert_eq!(trie.insert(filter, key, ()), None);
+            assert_eq!(trie.node_count(), *node_count, "{filter}");
+        }
+        for (key, (filter, node_count)) in steps.iter().enumerate().rev() {
+            assert_eq!(trie.node_count(), *node_count, "{filter}");
+            assert_eq!(trie.remove(filter, &key), Some(()), "{filter}");
+        }
+        assert_eq!(trie.node_count(), 0);
     }
 }

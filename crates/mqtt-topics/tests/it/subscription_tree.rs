@@ -144,6 +144,11 @@ proptest! {
             }
             prop_assert_eq!(tree.len(), list.len());
         }
+        let mut fresh = SubscriptionTree::new();
+        for ((text, key), value) in &list {
+            fresh.insert(filter(text), *key, *value);
+        }
+        prop_assert_eq!(tree.node_count(), fresh.node_count());
         for topic in topics {
             let is_match = |((text, _), _): &(&(String, u32), &u32)| naive::matches(text, &topic);
             let met = list.iter().filter(is_match);
