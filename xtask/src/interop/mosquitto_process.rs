@@ -14,7 +14,7 @@ use super::{
 use crate::process::{program, show, wait_within};
 
 /// How long the broker may take for one step.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the lines of a message begin with, so that they differ from the log.
 const MESSAGE_MARK: &str = "> ";
@@ -43,16 +43,36 @@ impl Scene<'_> {
 
     /// Publishes with `mosquitto_pub` and fails unless it succeeds.
     pub(super) fn publish(&self, topic: &str, arguments: &[&str]) -> Result<(), String> {
-        run(self.publisher(topic).args(arguments), None, PATIENCE)
+        run(self.publisher(topic).args(arguments), None)
     }
 
     /// Publishes one message per line through one connection.
     pub(super) fn publish_lines(&self, topic: &str, qos: &str, text: &str) -> Result<(), String> {
-        run(self.publisher(topic).args(["-q", qos, "-l"]), Some(text), PATIENCE)
+        run(self.publisher(topic).args(["-q", qos, "-l"]), Some(text))
+    }
+
+    /// Publishes, and returns what `mosquitto_pub` logs until it ends, however it ends.
+    pub(super) fn log_of_publish(
+        &self,
+        topic: &str,
+        arguments: &[&str],
+    ) -> Result<Vec<String>, String> {
+        let mut command = self.through("stdbuf", &["-oL", "mosquitto_pub"]);
+        command.args(["-d", "-t", topic]).args(arguments).stderr(Stdio::null());
+        let mut lines = Lines::start(&mut command)?;
+        let mut log = Vec::new();
+        loop {
+            match lines.next(PATIENCE) {
+                Ok(line) => log.push(line),
+                Err(NoLine::End) => return Ok(log),
+                // Killing it would look like a refusal.
+                Err(NoLine::Late) => return Err("neither taken nor refused in time".to_owned()),
+            }
+        }
     }
 
     /// A `mosquitto_pub` to this topic.
-    pub(super) fn publisher(&self, topic: &str) -> Command {
+    fn publisher(&self, topic: &str) -> Command {
         let mut command = self.client("mosquitto_pub");
         command.args(["-t", topic]);
         command
@@ -60,7 +80,7 @@ impl Scene<'_> {
 
     /// Subscribes and leaves again in good order as soon as the broker has agreed.
     pub(super) fn subscribe_and_leave(&self, arguments: &[&str]) -> Result<(), String> {
-        run(self.client("mosquitto_sub").args(arguments).arg("-E"), None, PATIENCE)
+        run(self.client("mosquitto_sub").args(arguments).arg("-E"), None)
     }
 
     /// Subscribes with `mosquitto_sub` and returns once the broker has agreed.
@@ -147,11 +167,7 @@ impl Subscriber {
 }
 
 /// Runs a program to its end, with `input` if there is any; fails unless it succeeds in time.
-pub(super) fn run(
-    command: &mut Command,
-    input: Option<&str>,
-    patience: Duration,
-) -> Result<(), String> {
+fn run(command: &mut Command, input: Option<&str>) -> Result<(), String> {
     let shown = shorten(&show(command));
     let failed = |error: std::io::Error| format!("`{shown}`: {error}");
     let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -160,10 +176,10 @@ pub(super) fn run(
     if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
         stdin.write_all(text.as_bytes()).map_err(failed)?;
     }
-    match wait_within(&mut child, patience).map_err(failed)? {
+    match wait_within(&mut child, PATIENCE).map_err(failed)? {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("`{shown}` failed: {status}")),
-        None => Err(format!("`{shown}` did not end within {patience:?}")),
+        None => Err(format!("`{shown}` did not end within {PATIENCE:?}")),
     }
 }
 
@@ -188,6 +204,6 @@ mod tests {
     fn a_program_reads_its_input_to_the_end() {
         let mut command = Command::new("sh");
         command.args(["-c", "test \"$(cat)\" = \"one two\""]);
-        assert_eq!(run(&mut command, Some("one two"), PATIENCE), Ok(()));
+        assert_eq!(run(&mut command, Some("one two")), Ok(()));
     }
 }
