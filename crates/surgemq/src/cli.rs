@@ -1,0 +1,173 @@
+//! The command line: what may be said, and who does it.
+
+mod connection;
+mod passwd;
+mod property_words;
+mod publish;
+mod serve;
+mod subscribe;
+mod url;
+mod values;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub(crate) use self::{
+    connection::{Connection, ConnectionWill},
+    passwd::PasswdArgs,
+    publish::{PublishArgs, PublishPlan, Source},
+    serve::{ListenAddress, ServeArgs},
+    subscribe::{Layout, SubscribeArgs, SubscribePlan},
+};
+use crate::failure::Failure;
+
+/// Understands the arguments, the program's name first, and does what they say.
+///
+/// Exit codes: 0 for success, 2 for a command line that makes no sense, 1 or a code of its own for
+/// what fails later.
+pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
+    let command = match parse(arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            // Nobody is left to tell if this cannot be written.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let quiet = command.is_quiet();
+    command.run().unwrap_or_else(|failure| {
+        if !quiet {
+            tell(&failure);
+        }
+        failure.exit_code()
+    })
+}
+
+/// Writes a failure as one line; unlike `eprintln!` it does not mind if nobody listens.
+pub(crate) fn tell(line: &dyn std::fmt::Display) {
+    use std::io::Write;
+    drop(writeln!(std::io::stderr(), "surgemq: {line}"));
+}
+
+/// An MQTT 3.1, 3.1.1 and 5.0 broker, and the tools to talk to one.
+///
+/// Without a command: `surgemq serve`.
+#[derive(Debug, Parser)]
+#[command(name = "surgemq", version, disable_help_flag = true, disable_version_flag = true)]
+#[command(disable_help_subcommand = true)]
+struct Cli {
+    /// Print help
+    #[arg(long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(long, action = ArgAction::Version)]
+    version: Option<bool>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker
+    Serve(Box<ServeArgs>),
+    /// Publish messages, as mosquitto_pub does
+    Pub(Box<PublishArgs>),
+    /// Subscribe and print messages, as mosquitto_sub does
+    Sub(Box<SubscribeArgs>),
+    /// Change a password file
+    Passwd(PasswdArgs),
+}
+
+impl Command {
+    /// Whether failures are not to be printed.
+    fn is_quiet(&self) -> bool {
+        match self {
+            Self::Pub(publish) => publish.connection.quiet,
+            Self::Sub(subscribe) => subscribe.connection.quiet,
+            Self::Serve(_) | Self::Passwd(_) => false,
+        }
+    }
+
+    fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Passwd(passwd) => crate::passwd::run(&passwd),
+            _ => Err(Failure::new("not there yet")),
+        }
+    }
+}
+
+fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
+    let grammar = grammar();
+    let (arguments, properties) = property_words::extract(&grammar, arguments);
+    let mut cli = Cli::from_arg_matches(&grammar.try_get_matches_from(arguments)?)?;
+    match &mut cli.command {
+        Some(Command::Pub(publish)) => publish.connection.properties = properties,
+        Some(Command::Sub(subscribe)) => subscribe.connection.properties = properties,
+        _ => {}
+    }
+    match cli.command {
+        Some(command) => Ok(command),
+        None => parse(vec!["surgemq".into(), "serve".into()]),
+    }
+}
+
+/// What may be said. In `pub` and `sub` the word after an option is its value even if it starts
+/// with a dash: `-m -5` and `-x -1` are what users of mosquitto's tools write.
+fn grammar() -> clap::Command {
+    ["pub", "sub"].into_iter().fold(Cli::command(), |grammar, name| {
+        grammar.mut_subcommand(name, |command| {
+            command.mut_args(|arg| {
+                let takes_value = arg.get_action().takes_values();
+                arg.allow_hyphen_values(takes_value)
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Command, clap::Error> {
+        parse(line.split(' ').map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_grammar_holds_together() {
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve() {
+        assert!(matches!(parse_line("surgemq"), Ok(Command::Serve(_))));
+    }
+
+    #[test]
+    fn help_is_long_because_h_is_the_host() {
+        let error = parse_line("surgemq sub --help").unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp);
+        let Ok(Command::Sub(sub)) = parse_line("surgemq sub -h example.org -t a") else { panic!() };
+        assert_eq!(sub.connection.host.as_deref(), Some("example.org"));
+    }
+
+    #[test]
+    fn a_value_may_start_with_a_dash() {
+        let Ok(Command::Pub(publish)) = parse_line("surgemq pub -t a -m -5 -x -1") else {
+            panic!()
+        };
+        assert_eq!(publish.message.as_deref(), Some("-5".as_ref()));
+        assert_eq!(publish.connection.session_expiry, Some(u32::MAX));
+    }
+
+    #[test]
+    fn properties_are_collected_wherever_they_stand() {
+        let line = "surgemq pub -D publish user-property k -v -t a -D publish content-type -t -m x";
+        let Ok(Command::Pub(publish)) = parse_line(line) else { panic!() };
+        assert_eq!(publish.connection.properties.len(), 2);
+        assert_eq!(publish.connection.properties[0], ["publish", "user-property", "k", "-v"]);
+        assert_eq!(publish.connection.properties[1], ["publish", "content-type", "-t"]);
+    }
+}

@@ -1,0 +1,32 @@
+//! `surgemq passwd`.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::Args;
+
+/// Add a user to a password file, or change or remove one
+///
+/// Passwords are hashed with argon2id. Without PASSWORD it is asked for twice on a terminal, or
+/// read as one line from standard input.
+#[derive(Debug, Args)]
+pub(crate) struct PasswdArgs {
+    /// Make a new file
+    #[arg(short = 'c', long, conflicts_with = "delete")]
+    pub(crate) create: bool,
+
+    /// Remove the user
+    #[arg(short = 'D', long)]
+    pub(crate) delete: bool,
+
+    /// The password file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// The user's name; without ':'
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
+
+    /// The password; others can see it in the list of processes
+    #[arg(value_name = "PASSWORD", conflicts_with = "delete")]
+    pub(crate) password: Option<OsString>,
+}

@@ -1,0 +1,171 @@
+//! `surgemq serve`.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use clap::Args;
+use mqtt_packet::QoS;
+
+use super::{url, values};
+
+/// Run the broker
+///
+/// It stops on SIGTERM and SIGINT. Sessions and retained messages live in memory for now: they
+/// outlast connections, but not the broker.
+///
+/// Without --password-file everyone may connect if every listener is on loopback; elsewhere the
+/// broker does not start unless --allow-anonymous says so. Without --acl-file everyone who is
+/// connected may publish and subscribe to everything.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen: tcp://HOST:PORT or HOST:PORT; may be repeated; port 0 for any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "tcp://127.0.0.1:1883")]
+    pub(crate) listen: Vec<ListenAddress>,
+
+    /// Let clients in that send neither user name nor password; without --password-file, all
+    /// clients
+    #[arg(long)]
+    pub(crate) allow_anonymous: bool,
+
+    /// Let in the users of this file, see `surgemq passwd`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Permit only what this file permits; the format is mosquitto's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) acl_file: Option<PathBuf>,
+
+    /// Keep everything in memory: for now the only way
+    #[arg(long)]
+    pub(crate) in_memory: bool,
+
+    /// What to log on stderr: off, error, warn, info, debug, trace, or a filter such as
+    /// mqtt_server=debug
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub(crate) log: String,
+
+    /// Threads that serve connections [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) worker_threads: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// Bounds, and what is switched off. What is not given stays as the server has it.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// The largest packet, in bytes, up to 268435460, the protocol's 256 MiB [default: 2097152]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(128..=268_435_460))]
+    pub(crate) max_packet_size: Option<u32>,
+
+    /// The highest QoS that clients may publish with [default: 2]
+    #[arg(long, value_name = "QOS", value_parser = values::qos)]
+    pub(crate) max_qos: Option<QoS>,
+
+    /// No retained messages
+    #[arg(long)]
+    pub(crate) no_retain: bool,
+
+    /// No subscriptions with + or #
+    #[arg(long)]
+    pub(crate) no_wildcards: bool,
+
+    /// No shared subscriptions
+    #[arg(long)]
+    pub(crate) no_shared: bool,
+
+    /// No subscription identifiers
+    #[arg(long)]
+    pub(crate) no_subscription_ids: bool,
+
+    /// A keep alive for all clients, whatever they ask for, in seconds
+    #[arg(long, value_name = "SECS")]
+    pub(crate) server_keep_alive: Option<u16>,
+
+    /// QoS 1 and 2 messages that a client may have unacknowledged [default: 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) receive_maximum: Option<u16>,
+
+    /// Topic aliases that a client may use [default: 64]
+    #[arg(long, value_name = "N")]
+    pub(crate) topic_alias_maximum: Option<u16>,
+
+    /// The longest client identifier, in bytes [default: 65535]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_client_id_bytes: Option<u16>,
+
+    /// Connections at once [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: Option<u32>,
+
+    /// Seconds between two publications of $SYS; 0 for none [default: 10]
+    #[arg(long, value_name = "SECS")]
+    pub(crate) sys_interval: Option<u32>,
+}
+
+/// A place to listen at, by name or number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListenAddress {
+    /// Without the brackets of an IPv6 address.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let place = match text.split_once("://") {
+            None => text,
+            Some(("tcp" | "mqtt", place)) => place,
+            Some((scheme, _)) => {
+                return Err(format!("{scheme}:// is not supported yet; use tcp://HOST:PORT"));
+            }
+        };
+        let (host, port) = url::host_and_port(place)?;
+        let port = port.ok_or("there is no port in it; use tcp://HOST:PORT, such as :1883")?;
+        Ok(Self { host, port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "tcp://[{}]:{}", self.host, self.port),
+            false => write!(f, "tcp://{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for (text, expected) in [
+            ("tcp://127.0.0.1:1883", "tcp://127.0.0.1:1883"),
+            ("localhost:0", "tcp://localhost:0"),
+            ("[::1]:1883", "tcp://[::1]:1883"),
+            ("mqtt://[::]:1883", "tcp://[::]:1883"),
+        ] {
+            let address: ListenAddress = text.parse().unwrap();
+            assert_eq!(address.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, expected) in [
+            ("tls://a:1", "tls:// is not supported yet"),
+            ("localhost", "no port"),
+            (":1883", "no host"),
+            ("a:b", "\"b\" is not a port"),
+            ("::1:1883", "needs brackets"),
+        ] {
+            let error = text.parse::<ListenAddress>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

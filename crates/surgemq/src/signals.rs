@@ -1,0 +1,51 @@
+//! Being told to stop.
+
+use std::{io, process};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+
+/// Resolves once SIGINT or SIGTERM has arrived.
+///
+/// A second signal ends the process at once with 130, so that a shutdown that hangs, or a reader
+/// of our output that does not read, can be got rid of.
+#[derive(Clone)]
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Starts to listen; needs a runtime.
+    ///
+    /// # Errors
+    /// The operating system does not let us.
+    pub(crate) fn on_signals() -> io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        let (sender, receiver) = watch::channel(false);
+        tokio::spawn(listen(interrupt, terminate, sender));
+        Ok(Self(receiver))
+    }
+
+    /// Waits for the first signal.
+    pub(crate) async fn requested(&mut self) {
+        if self.0.wait_for(|stop| *stop).await.is_err() {
+            // The listener is gone with the runtime: nobody will ever ask.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn listen(mut interrupt: Signal, mut terminate: Signal, stop: watch::Sender<bool>) {
+    next(&mut interrupt, &mut terminate).await;
+    stop.send_replace(true);
+    next(&mut interrupt, &mut terminate).await;
+    process::exit(130);
+}
+
+async fn next(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
