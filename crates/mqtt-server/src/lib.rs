@@ -1,1 +1,23 @@
 //! An MQTT 3.1, 3.1.1 and 5.0 broker to embed.
+
+pub mod builder;
+pub mod limits;
+pub mod local;
+pub mod retained;
+pub mod routing;
+pub mod server;
+
+mod core;
+mod entropy;
+mod net;
+
+pub use crate::{
+    builder::{BindError, ServerBuilder},
+    core::{broker::Totals, traffic::Traffic},
+    limits::Limits,
+    local::{LocalClient, LocalError, LocalMessage},
+    retained::{MemoryRetained, Retained, RetainedCount, RetainedFull},
+    routing::{GroupMatch, Matches, MemoryRouting, Routing, SubscriberId, Subscription},
+    server::{Server, ServerHandle, ShutdownReport},
+};
+pub use mqtt_session::{InboxLimits, ServerConfig};

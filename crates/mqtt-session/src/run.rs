@@ -194,6 +194,21 @@ impl Run {
         self
     }
 
+    /// The same messages in other memory: `bytes` is a copy of [`Run::bytes`].
+    #[must_use]
+    pub fn with_bytes(&self, bytes: Bytes) -> Self {
+        debug_assert_eq!(bytes, self.frames, "not a copy");
+        Self { frames: bytes, ..self.clone() }
+    }
+
+    /// One of the messages by itself.
+    #[must_use]
+    pub fn with_frame(&self, frame: &Frame<'_>) -> Self {
+        let frames = self.frame_bytes(frame);
+        let largest = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+        Self { frames, count: 1, largest, ..self.clone() }
+    }
+
     /// The messages, in order.
     #[must_use]
     pub fn frames(&self) -> Frames<'_> {

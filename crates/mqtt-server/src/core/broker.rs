@@ -1,0 +1,262 @@
+//! What all connections share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+
+use mqtt_auth::{Action, Authenticator, Authorizer, Subject};
+use mqtt_packet::{QoS, ReasonCode};
+use mqtt_session::{Delivery, InboxLimits, Ledger, Run, SessionStore, Time};
+use mqtt_topics::TopicNameRef;
+use parking_lot::Mutex;
+
+use super::{
+    log_limit::LogLimit, registry::Registry, schedule::Schedule, slot::Slot, traffic::Traffic,
+};
+use crate::{limits::Limits, retained::Retained, routing::Routing};
+
+/// The state that the connections of a server share. It does no I/O and reads no clock.
+pub(crate) struct Broker {
+    pub(crate) limits: Limits,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) routing: Arc<dyn Routing>,
+    pub(crate) retained: Arc<dyn Retained>,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) registry: Registry,
+    pub(crate) schedule: Schedule,
+    /// Makes client identifiers that nobody can guess.
+    pub(crate) entropy: fn() -> u128,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) connections_total: AtomicU64,
+    pub(crate) is_stopping: AtomicBool,
+    pub(crate) log_limit: LogLimit,
+    /// What sessions that have ended leave behind.
+    retired: Mutex<Totals>,
+    /// Woken when something was put on the schedule that is due before everything else.
+    pub(crate) housekeeper: Mutex<Option<std::task::Waker>>,
+}
+
+/// What went through the whole server.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct Totals {
+    /// What came from clients and went to them.
+    pub traffic: Traffic,
+    /// What became of the copies of messages for receivers. Replays of retained messages are in it
+    /// too.
+    pub ledger: Ledger,
+}
+
+/// Everything that the embedder chooses.
+pub(crate) struct Parts {
+    pub(crate) limits: Limits,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) routing: Arc<dyn Routing>,
+    pub(crate) retained: Arc<dyn Retained>,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) entropy: fn() -> u128,
+}
+
+impl Broker {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            limits: parts.limits,
+            authenticator: parts.authenticator,
+            authorizer: parts.authorizer,
+            routing: parts.routing,
+            retained: parts.retained,
+            store: parts.store,
+            registry: Registry::new(),
+            schedule: Schedule::default(),
+            entropy: parts.entropy,
+            connections: AtomicUsize::new(0),
+            connections_total: AtomicU64::new(0),
+            is_stopping: AtomicBool::new(false),
+            log_limit: LogLimit::default(),
+            retired: Mutex::default(),
+            housekeeper: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn inbox_limits(&self) -> InboxLimits {
+        self.limits.queue
+    }
+
+    /// Changes whenever a remembered route may be wrong.
+    pub(crate) fn generations(&self) -> (u64, u64) {
+        (self.routing.generation(), self.authorizer.generation())
+    }
+
+    /// Whether `who` may publish to `topic`. Topics under `$SYS` are the server's own.
+    pub(crate) fn may_publish(
+        &self,
+        who: Subject<'_>,
+        topic: TopicNameRef<'_>,
+        qos: QoS,
+        retain: bool,
+    ) -> bool {
+        let is_own = topic.as_str() == "$SYS" || topic.as_str().starts_with("$SYS/");
+        let action = Action::Publish { topic, retain, qos: qos.bits() };
+        !is_own && self.authorizer.authorize(who, action)
+    }
+
+    /// Whether a session may be sent messages of `topic`.
+    pub(crate) fn may_receive(&self, who: Subject<'_>, topic: TopicNameRef<'_>) -> bool {
+        self.authorizer.authorize(who, Action::Receive { topic })
+    }
+
+    /// Whether a session may be sent all messages of a delivery.
+    pub(crate) fn may_deliver(&self, slot: &Slot, delivery: &Delivery) -> bool {
+        delivery.run.frames().all(|frame| {
+            let topic = std::str::from_utf8(frame.publish.topic).ok();
+            let topic = topic.and_then(|topic| TopicNameRef::with_limit(topic, usize::MAX).ok());
+            topic.is_some_and(|topic| self.may_receive(slot.subject(), topic))
+        })
+    }
+
+    /// A session is over: its subscriptions go, and what it held is counted as lost.
+    pub(crate) fn end_session(&self, slot: &Arc<Slot>) {
+        let left;
+        let (subscriptions, waiting, newcomers) = {
+            let mut state = slot.lock();
+            if state.ended {
+                return;
+            }
+            state.ended = true;
+            state.inbox.end();
+            state.session = None;
+            state.expires_at = None;
+            let (waiting, newcomers) = state.take_waiting();
+            left = Totals { ledger: *state.inbox.ledger(), traffic: state.traffic };
+            (std::mem::take(&mut state.subscriptions), waiting, newcomers)
+        };
+        {
+            let mut retired = self.retired.lock();
+            retired.ledger += left.ledger;
+            retired.traffic += left.traffic;
+        }
+        self.registry.remove(slot);
+        for filter in subscriptions.keys() {
+            self.unroute(slot, filter);
+        }
+        super::slot::wake_all(&waiting);
+        newcomers.into_iter().for_each(std::task::Waker::wake);
+        if let Err(error) = self.store.remove(&slot.client_id) {
+            tracing::error!(client_id = ?slot.client_id, %error, "cannot remove a session that ended");
+        }
+    }
+
+    /// Takes one of a session's subscriptions out of the routing.
+    pub(crate) fn unroute(&self, slot: &Slot, filter: &str) {
+        let levels_max = self.limits.protocol.topic_levels_max;
+        if let Ok(parsed) = mqtt_topics::SubscriptionFilter::parse_with_limit(filter, levels_max) {
+            self.routing.unsubscribe(slot.id, parsed);
+        }
+    }
+
+    /// Counts messages that no session of a client published.
+    pub(crate) fn count(&self, traffic: Traffic) {
+        self.retired.lock().traffic += traffic;
+    }
+
+    /// What went through so far: of all sessions, those that ended and those that are there.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = *self.retired.lock();
+        for slot in self.registry.all() {
+            let state = slot.lock();
+            if !state.ended {
+                totals.ledger += *state.inbox.ledger();
+                totals.traffic += state.traffic;
+            }
+        }
+        totals
+    }
+
+    /// Works off what is due: wills whose delay has run out, sessions that have expired. Answers
+    /// when to come back.
+    pub(crate) fn handle_timeout(self: &Arc<Self>, now: Time) -> Option<Time> {
+        for entry in self.schedule.due(now) {
+            let (will, expired) = {
+                let mut state = entry.slot.lock();
+                if state.epoch != entry.epoch || state.ended || state.inbox.is_online() {
+                    continue;
+                }
+                let will_due = state.will.as_ref().is_some_and(|(_, due)| *due <= now);
+                let expired = state.expires_at.is_some_and(|due| due <= now);
+                // The end of the session is the last moment for the will [MQTT-3.1.2-8].
+                let will = if will_due || expired { state.will.take() } else { None };
+                (will, expired)
+            };
+            if let Some((will, _)) = will {
+                self.publish_will(&entry.slot, &will.published(now), now);
+            }
+            if expired {
+                self.end_session(&entry.slot);
+            }
+        }
+        self.schedule.next()
+    }
+
+    /// Puts a deadline of a session on the schedule.
+    pub(crate) fn schedule(&self, due: Time, slot: &Arc<Slot>, epoch: u64) {
+        let is_first = self.schedule.next().is_none_or(|next| due < next);
+        self.schedule.add(due, slot, epoch);
+        if is_first && let Some(waker) = self.housekeeper.lock().take() {
+            waker.wake();
+        }
+    }
+
+    /// Publishes the will of a session, if its client may still publish there.
+    pub(crate) fn publish_will(&self, slot: &Arc<Slot>, run: &Run, now: Time) {
+        let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return };
+        let mut traffic = Traffic { published: 1, ..Traffic::default() };
+        if self.may_publish(slot.subject(), topic, run.qos(), run.retain()) {
+            self.publish(Some(slot), run, now, &mut traffic);
+        } else {
+            traffic.denied += 1;
+            tracing::warn!(client_id = ?slot.client_id, topic = ?run.topic(), "a will was not permitted");
+        }
+        self.count(traffic);
+    }
+
+    /// Publishes a message that is not part of a connection's stream: retains it if it asks for
+    /// that, and hands it to whoever is subscribed.
+    pub(crate) fn publish(
+        &self,
+        publisher: Option<&Arc<Slot>>,
+        run: &Run,
+        now: Time,
+        traffic: &mut Traffic,
+    ) -> ReasonCode {
+        if run.retain() && self.retain(run).is_err() {
+            return ReasonCode::QUOTA_EXCEEDED;
+        }
+        let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else {
+            return ReasonCode::TOPIC_NAME_INVALID;
+        };
+        let receivers = self.receivers(publisher.map(|slot| slot.id), topic);
+        let mut blocked = Vec::new();
+        self.hand_out(run, &receivers, now, traffic, &mut blocked)
+    }
+}
+
+/// The number of connections, kept right whatever way one ends.
+pub(crate) struct ConnectionCount(Arc<Broker>);
+
+impl ConnectionCount {
+    /// Counts a connection; `None` if there are too many.
+    pub(crate) fn new(broker: &Arc<Broker>) -> Option<Self> {
+        let counted = Self(broker.clone());
+        broker.connections_total.fetch_add(1, Ordering::Relaxed);
+        let before = broker.connections.fetch_add(1, Ordering::Relaxed);
+        (before < broker.limits.connections_max).then_some(counted)
+    }
+}
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,20 @@
+//! The broker without I/O: what connections share, and what one connection does.
+//!
+//! Bytes, answers of the authenticator and time are handed in; bytes come out. The tasks in `net`
+//! drive exactly this, and so do the tests.
+
+mod arrive;
+pub(crate) mod broker;
+pub(crate) mod connection;
+mod depart;
+mod log_limit;
+pub(crate) mod login;
+mod publish;
+mod registry;
+mod replay;
+mod route;
+mod schedule;
+pub(crate) mod slot;
+mod subscribe;
+pub(crate) mod sys;
+pub(crate) mod traffic;

@@ -1,0 +1,143 @@
+//! Who gets the messages of a topic, worked out once and remembered.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use mqtt_packet::QoS;
+
+use super::slot::Slot;
+use crate::routing::Subscription;
+
+/// A connection remembers the routes of so many topics.
+const REMEMBERED_MAX: usize = 256;
+
+/// Who gets the messages that one publisher sends to one topic.
+#[derive(Clone)]
+pub(crate) struct Route {
+    /// Whether the publisher may publish there.
+    pub(crate) allowed: bool,
+    /// Shared among the topics of a connection that have the same receivers.
+    pub(crate) receivers: Arc<Receivers>,
+}
+
+/// Receivers of messages.
+#[derive(Default)]
+pub(crate) struct Receivers {
+    pub(crate) direct: Vec<Target>,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// One session, and what its matching subscriptions ask for together [MQTT-3.3.4-2].
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) granted: QoS,
+    pub(crate) retain_as_published: bool,
+    pub(crate) identifiers: Option<Arc<[u32]>>,
+}
+
+/// A group of a shared subscription.
+pub(crate) struct Group {
+    pub(crate) members: Vec<Target>,
+    pub(crate) turn: Arc<AtomicUsize>,
+}
+
+impl Target {
+    pub(crate) fn new(slot: Arc<Slot>, subscription: &Subscription) -> Self {
+        Self {
+            slot,
+            granted: subscription.options.qos,
+            retain_as_published: subscription.options.retain_as_published,
+            identifiers: subscription.identifier.map(|identifier| [identifier].into()),
+        }
+    }
+
+    /// Takes another matching subscription of the same session in: one copy serves all of them,
+    /// with the highest QoS and every identifier.
+    pub(crate) fn merge(&mut self, subscription: &Subscription) {
+        self.granted = self.granted.max(subscription.options.qos);
+        self.retain_as_published |= subscription.options.retain_as_published;
+        if let Some(identifier) = subscription.identifier {
+            let held = self.identifiers.iter().flat_map(|held| held.iter().copied());
+            self.identifiers = Some(held.chain([identifier]).collect());
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.slot.id == other.slot.id
+            && self.granted == other.granted
+            && self.retain_as_published == other.retain_as_published
+            && self.identifiers == other.identifiers
+    }
+}
+
+impl Group {
+    /// The member whose turn it is; one with a connection, if there is any.
+    pub(crate) fn next_member(&self) -> Option<&Target> {
+        let count = self.members.len();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = || (0..count).filter_map(move |step| self.members.get((turn + step) % count));
+        in_turn().find(|member| member.slot.lock().inbox.is_online()).or_else(|| in_turn().next())
+    }
+}
+
+impl Receivers {
+    fn is_same(&self, other: &Self) -> bool {
+        self.groups.is_empty()
+            && other.groups.is_empty()
+            && self.direct.len() == other.direct.len()
+            && self.direct.iter().zip(&other.direct).all(|(mine, theirs)| mine.is_same(theirs))
+    }
+}
+
+/// The routes of the topics that a connection published to last.
+///
+/// They hold as long as the generations of the subscriptions and of the access rules stay what they
+/// were, so in the steady state finding the receivers of a batch is a compare.
+#[derive(Default)]
+pub(crate) struct RouteCache {
+    generations: (u64, u64),
+    routes: HashMap<Box<[u8]>, Route, foldhash::fast::RandomState>,
+}
+
+impl RouteCache {
+    /// The route of `topic`, worked out by `find` if it is not remembered.
+    pub(crate) fn route(
+        &mut self,
+        topic: &[u8],
+        generations: (u64, u64),
+        find: impl FnOnce() -> Route,
+    ) -> Route {
+        if self.generations != generations {
+            self.generations = generations;
+            self.clear();
+        }
+        match self.routes.get(topic) {
+            Some(route) => route.clone(),
+            None => self.remember(topic, find()),
+        }
+    }
+
+    fn remember(&mut self, topic: &[u8], mut route: Route) -> Route {
+        if self.routes.len() >= REMEMBERED_MAX {
+            self.clear();
+        }
+        // Topics with the same receivers share them: their messages may travel in one run.
+        let mut known = self.routes.values();
+        if let Some(same) = known.find(|known| known.receivers.is_same(&route.receivers)) {
+            route.receivers = same.receivers.clone();
+        }
+        self.routes.insert(topic.into(), route.clone());
+        route
+    }
+
+    /// Forgets everything, and with it the slots that the routes hold.
+    pub(crate) fn clear(&mut self) {
+        self.routes = HashMap::default();
+    }
+}

@@ -1,0 +1,230 @@
+//! The place of one session: what other connections may touch of it, behind one short lock.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::Waker,
+};
+
+use mqtt_auth::{Identity, Subject};
+use mqtt_packet::ReasonCode;
+use mqtt_session::{
+    Delivery, Held, Inbox, InboxLimits, Ledger, Pressure, Session, Time, WillRequest, Wire,
+};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::traffic::Traffic;
+use crate::routing::{SubscriberId, Subscription};
+
+/// One session's place in the server.
+///
+/// While the session has a connection, the connection's task owns its delivery state; here are the
+/// inbox that others fill, and the few words they exchange with the owner. Locks are never nested:
+/// whoever holds one takes no other, of this slot or of another.
+pub(crate) struct Slot {
+    pub(crate) id: SubscriberId,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) identity: Identity,
+    /// The form in which the session's connection wants a PUBLISH.
+    wire: AtomicU8,
+    state: Mutex<SlotState>,
+}
+
+/// What stands behind the lock of a [`Slot`].
+pub(crate) struct SlotState {
+    pub(crate) inbox: Inbox,
+    /// Wakes the owner; kept while it sleeps and while it works.
+    waker: Option<Waker>,
+    /// The owner knows that there is something to do.
+    awake: bool,
+    /// Publishers that wait for room in the inbox.
+    waiting: Vec<Arc<Slot>>,
+    /// Connections that wait for the owner to go.
+    newcomers: Vec<Waker>,
+    /// Why the owner has to go.
+    pub(crate) leave: Option<ReasonCode>,
+    /// The delivery state, while there is no connection.
+    pub(crate) session: Option<Session>,
+    pub(crate) subscriptions: HashMap<Arc<str>, Subscription>,
+    pub(crate) traffic: Traffic,
+    /// Counts the connections that the session had.
+    pub(crate) epoch: u64,
+    pub(crate) expiry_secs: u32,
+    /// When the session ends, while it has no connection and is not kept for ever.
+    pub(crate) expires_at: Option<Time>,
+    /// A will whose delay runs, and when it is due.
+    pub(crate) will: Option<(WillRequest, Time)>,
+    pub(crate) ended: bool,
+}
+
+/// What became of messages that were left in a slot.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Pushed {
+    Taken,
+    /// Taken, and the publisher should wait for room.
+    Wait,
+    /// The session has ended: there is nobody to take them.
+    Gone,
+}
+
+impl Slot {
+    pub(crate) fn new(
+        id: SubscriberId,
+        client_id: Arc<str>,
+        identity: Identity,
+        limits: InboxLimits,
+    ) -> Self {
+        let state = SlotState {
+            inbox: Inbox::new(limits),
+            waker: None,
+            awake: true,
+            waiting: Vec::new(),
+            newcomers: Vec::new(),
+            leave: None,
+            session: Some(Session::default()),
+            subscriptions: HashMap::new(),
+            traffic: Traffic::default(),
+            epoch: 0,
+            expiry_secs: 0,
+            expires_at: None,
+            will: None,
+            ended: false,
+        };
+        Self { id, client_id, identity, wire: AtomicU8::new(0), state: Mutex::new(state) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock()
+    }
+
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject { client_id: &self.client_id, identity: &self.identity }
+    }
+
+    pub(crate) fn wire(&self) -> Wire {
+        if self.wire.load(Ordering::Relaxed) == 0 { Wire::V3 } else { Wire::V5 }
+    }
+
+    pub(crate) fn set_wire(&self, wire: Wire) {
+        self.wire.store(u8::from(wire == Wire::V5), Ordering::Relaxed);
+    }
+
+    /// Leaves messages for the session.
+    pub(crate) fn push(&self, delivery: Delivery, now: Time) -> Pushed {
+        let (pushed, waker) = {
+            let mut state = self.state.lock();
+            if state.ended {
+                return Pushed::Gone;
+            }
+            let pressure = state.inbox.push(delivery, now);
+            let pushed = if pressure == Pressure::Wait { Pushed::Wait } else { Pushed::Taken };
+            (pushed, state.rouse())
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        pushed
+    }
+
+    /// Whether `publisher` still has to wait for this session. If so it is woken when there is room.
+    pub(crate) fn holds_back(&self, publisher: &Arc<Slot>, now: Time) -> bool {
+        let mut state = self.state.lock();
+        let pressing = !state.ended && state.inbox.is_pressing(now);
+        if pressing && !state.waiting.iter().any(|waiting| waiting.id == publisher.id) {
+            state.waiting.push(publisher.clone());
+        }
+        pressing
+    }
+
+    /// When a publisher that waits for this session should look again.
+    pub(crate) fn slow_at(&self) -> Option<Time> {
+        self.state.lock().inbox.slow_at()
+    }
+
+    /// The owner reports, and takes what waits, up to `bytes_max`.
+    pub(crate) fn exchange(
+        &self,
+        report: Report,
+        into: &mut VecDeque<Delivery>,
+        bytes_max: usize,
+    ) -> Option<ReasonCode> {
+        let (waiting, leave) = {
+            let mut state = self.state.lock();
+            state.inbox.report(report.done, report.held);
+            state.traffic += report.traffic;
+            let relaxed = bytes_max > 0 && state.inbox.drain(into, bytes_max);
+            let waiting = if relaxed { std::mem::take(&mut state.waiting) } else { Vec::new() };
+            (waiting, state.leave)
+        };
+        wake_all(&waiting);
+        leave
+    }
+
+    /// The owner is about to sleep. Answers false if there is something to do after all.
+    pub(crate) fn sleep(&self, waker: &Waker, takes_messages: bool) -> bool {
+        let mut state = self.state.lock();
+        if state.leave.is_some() || (takes_messages && !state.inbox.is_empty()) {
+            return false;
+        }
+        // An owner that has no room for messages is not woken by them: the socket wakes it.
+        state.awake = !takes_messages;
+        if !state.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            state.waker = Some(waker.clone());
+        }
+        state.inbox.shrink();
+        true
+    }
+
+    /// Wakes the owner, whatever it waits for.
+    pub(crate) fn wake(&self) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.awake = true;
+            state.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Tells the owner to go; `newcomer` is woken when it has gone.
+    pub(crate) fn ask_to_leave(&self, reason: ReasonCode, newcomer: Option<&Waker>) {
+        {
+            let mut state = self.state.lock();
+            state.leave.get_or_insert(reason);
+            state.newcomers.extend(newcomer.cloned());
+        }
+        self.wake();
+    }
+}
+
+/// What the owner of a session did since the last report, and what it holds.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) done: Ledger,
+    pub(crate) held: Held,
+    pub(crate) traffic: Traffic,
+}
+
+impl SlotState {
+    /// The waker to call, if the owner sleeps.
+    fn rouse(&mut self) -> Option<Waker> {
+        if std::mem::replace(&mut self.awake, true) { None } else { self.waker.clone() }
+    }
+
+    /// The owner is gone: everybody who waited for it may go on.
+    pub(crate) fn take_waiting(&mut self) -> (Vec<Arc<Slot>>, Vec<Waker>) {
+        self.waker = None;
+        self.awake = true;
+        self.leave = None;
+        (std::mem::take(&mut self.waiting), std::mem::take(&mut self.newcomers))
+    }
+}
+
+/// Wakes the owners of slots; no lock may be held.
+pub(crate) fn wake_all(slots: &[Arc<Slot>]) {
+    slots.iter().for_each(|slot| slot.wake());
+}

@@ -1,0 +1,65 @@
+//! What the server says about itself under `$SYS`.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use mqtt_packet::QoS;
+use mqtt_session::{DropReason, MessageParts, Run, Time};
+
+use super::{broker::Broker, traffic::Traffic};
+
+impl Broker {
+    /// Publishes the state of the server: one retained message for each value.
+    pub(crate) fn publish_sys(self: &Arc<Self>, now: Time) {
+        for (topic, value) in self.sys_values(now) {
+            let run = Run::from_message(&MessageParts {
+                topic: &format!("$SYS/broker/{topic}"),
+                payload: value.as_bytes(),
+                properties: &[],
+                qos: QoS::AtMostOnce,
+                retain: true,
+                packet_id: None,
+                expires_at: None,
+            });
+            if let Ok(run) = run {
+                let mut traffic = Traffic { published: 1, ..Traffic::default() };
+                self.publish(None, &run, now, &mut traffic);
+                self.count(traffic);
+            }
+        }
+    }
+
+    fn sys_values(&self, now: Time) -> Vec<(String, String)> {
+        let totals = self.totals();
+        let connected = self.connections.load(Ordering::Relaxed);
+        let retained = self.retained.count();
+        let numbers = [
+            ("uptime", now.as_millis() / 1000),
+            ("clients/connected", connected as u64),
+            ("clients/total", self.registry.len() as u64),
+            ("connections/total", self.connections_total.load(Ordering::Relaxed)),
+            ("subscriptions/count", self.routing.subscriptions() as u64),
+            ("retained messages/count", retained.messages as u64),
+            ("retained messages/bytes", retained.bytes as u64),
+            ("messages/received", totals.traffic.published),
+            ("messages/sent", totals.ledger.delivered),
+            ("messages/queued", totals.ledger.held()),
+            ("messages/expired", totals.ledger.expired),
+            ("messages/unrouted", totals.traffic.unrouted),
+            ("messages/denied", totals.traffic.denied),
+            ("messages/dropped", totals.ledger.dropped_total()),
+            ("bytes/received", totals.traffic.bytes_received),
+            ("bytes/sent", totals.traffic.bytes_sent),
+        ];
+        let version = concat!("surgemq ", env!("CARGO_PKG_VERSION"));
+        let dropped = DropReason::ALL.into_iter().map(|reason| {
+            let topic = format!("messages/dropped/{}", reason.name());
+            (topic, totals.ledger.dropped(reason).to_string())
+        });
+        let numbers = numbers.into_iter().map(|(topic, n)| (topic.to_owned(), n.to_string()));
+        [("version".to_owned(), version.to_owned())]
+            .into_iter()
+            .chain(numbers)
+            .chain(dropped)
+            .collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! Every bound of the server in one place.
+
+use mqtt_session::{InboxLimits, ServerConfig};
+
+/// The bounds of a server. Every one has a default, and says what happens at it.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// What is announced to clients and enforced on each connection: packet sizes, Receive Maximum,
+    /// topic aliases, the connect timeout, a Keep Alive of the server's own, what is switched off.
+    pub protocol: ServerConfig,
+    /// The queue of each session: messages, bytes, and when publishers wait for a receiver.
+    pub queue: InboxLimits,
+    /// Connections at once. One more is closed right after it was accepted.
+    pub connections_max: usize,
+    /// Sessions at once, with and without a connection. A CONNECT that would make one more is
+    /// refused with 0x97 (return code 3 before 5.0).
+    pub sessions_max: usize,
+    /// The longest client identifier, in bytes. A longer one is refused with 0x85 (return code 2).
+    pub client_id_bytes_max: usize,
+    /// The longest Session Expiry Interval, in seconds. A longer one is cut to it, and a 5.0 client
+    /// is told so in CONNACK.
+    pub session_expiry_max_secs: u32,
+    /// Subscriptions of one session. One more is refused with 0x97 (0x80 before 5.0).
+    pub subscriptions_per_session_max: usize,
+    /// Replays of retained messages that one connection may have waiting. A SUBSCRIBE above it is
+    /// refused with 0x97 (0x80 before 5.0).
+    pub replays_per_connection_max: usize,
+    /// Retained messages. One more is not kept: PUBACK or PUBREC say 0x97 to a 5.0 client.
+    pub retained_messages_max: usize,
+    /// Bytes of all retained messages together; as above.
+    pub retained_bytes_max: usize,
+    /// Bytes that wait in the output of one connection before no more is taken from its queue, and
+    /// twice this before no more is read from it.
+    pub output_bytes_max: usize,
+    /// How long a client may leave the server's bytes unread, in milliseconds, before it is closed.
+    pub write_timeout_millis: u64,
+    /// How long a closed connection waits for the client to close its side, in milliseconds.
+    pub linger_millis: u64,
+    /// How long a stopping server waits for its connections to take what is due to them, in
+    /// milliseconds.
+    pub shutdown_millis: u64,
+    /// Seconds between two publications of `$SYS`; 0 for none.
+    pub sys_interval_secs: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            protocol: ServerConfig::default(),
+            queue: InboxLimits::default(),
+            connections_max: 1_000_000,
+            sessions_max: 1_000_000,
+            client_id_bytes_max: 65_535,
+            session_expiry_max_secs: u32::MAX,
+            subscriptions_per_session_max: 1_000_000,
+            replays_per_connection_max: 4096,
+            retained_messages_max: 10_000_000,
+            retained_bytes_max: 4 * 1024 * 1024 * 1024,
+            output_bytes_max: 256 * 1024,
+            write_timeout_millis: 30_000,
+            linger_millis: 500,
+            shutdown_millis: 5_000,
+            sys_interval_secs: 10,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The task of one connection: moves bytes between a transport and the core.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{BufMut, BytesMut};
+use mqtt_session::{Time, time::earliest};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    sync::Semaphore,
+    time::Sleep,
+};
+
+use super::clock::Clock;
+use crate::core::{
+    connection::Connection,
+    login::{LoginAnswer, LoginJob},
+};
+
+/// A read brings at most this many bytes.
+const READ_MAX: usize = 64 * 1024;
+
+/// The first read of a connection, and of one that sends little, brings at most this many.
+const READ_MIN: usize = 2 * 1024;
+
+/// One write hands at most so many chunks to the kernel.
+const SLICES: usize = 64;
+
+/// So many times in a row a task reads and writes before it lets others run.
+const TURNS: usize = 8;
+
+/// A slow reader has to take this many bytes to count as alive.
+const PROGRESS_BYTES: usize = 4096;
+
+/// Owns the transport and the connection. Done when the connection is over and closed.
+pub(crate) struct Driver<T> {
+    io: T,
+    connection: Connection,
+    clock: Clock,
+    hashing: Arc<Semaphore>,
+    buf: BytesMut,
+    read_size: usize,
+    login: Option<Pin<Box<dyn Future<Output = Option<LoginAnswer>> + Send>>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    timer_at: Option<Time>,
+    write: WriteWatch,
+    write_timeout_millis: u64,
+    linger: Option<Time>,
+    linger_millis: u64,
+}
+
+/// Notices a client that does not take what it is sent.
+#[derive(Default)]
+struct WriteWatch {
+    /// Since when bytes have waited without enough of them being taken.
+    since: Option<Time>,
+    taken: usize,
+}
+
+impl WriteWatch {
+    fn wrote(&mut self, bytes: usize, is_empty: bool, now: Time) {
+        self.taken += bytes;
+        if is_empty {
+            self.since = None;
+            self.taken = 0;
+        } else if self.taken >= PROGRESS_BYTES || self.since.is_none() {
+            self.since = Some(now);
+            self.taken = 0;
+        }
+    }
+}
+
+/// What a step did.
+enum Step {
+    Progress,
+    Idle,
+    Over,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
+    pub(crate) fn new(
+        io: T,
+        connection: Connection,
+        clock: Clock,
+        hashing: Arc<Semaphore>,
+        limits: &crate::Limits,
+    ) -> Self {
+        Self {
+            io,
+            connection,
+            clock,
+            hashing,
+            buf: BytesMut::new(),
+            read_size: READ_MIN,
+            login: None,
+            timer: None,
+            timer_at: None,
+            write: WriteWatch::default(),
+            write_timeout_millis: limits.write_timeout_millis,
+            linger: None,
+            linger_millis: limits.linger_millis,
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Step {
+        let now = self.clock.now();
+        if let Some(until) = self.linger {
+            return self.poll_linger(until, now, cx);
+        }
+        let mut progress = self.poll_login(now, cx);
+        self.poll_deadlines(now);
+        self.connection.poll_arrival(Some(cx.waker()), now);
+        self.connection.poll_deliveries(now);
+        match self.poll_write(now, cx) {
+            Ok(wrote) => progress |= wrote,
+            Err(_) => self.connection.handle_gone(now),
+        }
+        if self.connection.is_closed() {
+            if !self.connection.output().is_empty() {
+                return if progress { Step::Progress } else { Step::Idle };
+            }
+            self.linger = Some(now.after_millis(self.linger_millis));
+            return Step::Progress;
+        }
+        match self.poll_read(now, cx) {
+            Ok(read) => progress |= read,
+            Err(_) => {
+                self.connection.handle_gone(now);
+                progress = true;
+            }
+        }
+        if progress { Step::Progress } else { Step::Idle }
+    }
+
+    /// Runs the authenticator. Password hashing goes to the threads that may block, a few at a time.
+    fn poll_login(&mut self, now: Time, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        if let Some(job) = self.connection.poll_login() {
+            self.login = Some(login(job, self.hashing.clone()));
+            progress = true;
+        }
+        if let Some(login) = &mut self.login
+            && let Poll::Ready(answer) = login.as_mut().poll(cx)
+        {
+            self.login = None;
+            match answer {
+                Some(answer) => self.connection.handle_answer(answer, now),
+                // The authenticator panicked: that fails closed.
+                None => self.connection.handle_gone(now),
+            }
+            progress = true;
+        }
+        progress
+    }
+
+    fn poll_deadlines(&mut self, now: Time) {
+        if self.connection.poll_timeout().is_some_and(|due| due <= now) {
+            self.connection.handle_timeout(now);
+        }
+        let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
+        if stuck.is_some_and(|since| now.millis_since(since) >= self.write_timeout_millis) {
+            self.connection.handle_gone(now);
+        }
+    }
+
+    fn poll_write(&mut self, now: Time, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut progress = false;
+        while !self.connection.output().is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.connection.output().slices(&mut slices);
+            let slices = slices.get(..filled).unwrap_or_default();
+            let io = Pin::new(&mut self.io);
+            let written = match slices {
+                [slice] => io.poll_write(cx, slice),
+                _ => io.poll_write_vectored(cx, slices),
+            };
+            let Poll::Ready(written) = written else {
+                self.write.wrote(0, false, now);
+                break;
+            };
+            let written = written?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            progress = true;
+            self.connection.advance_output(written);
+            self.write.wrote(written, self.connection.output().is_empty(), now);
+        }
+        Ok(progress)
+    }
+
+    fn poll_read(&mut self, now: Time, cx: &mut Context<'_>) -> io::Result<bool> {
+        if !self.connection.wants_input(now) {
+            return Ok(false);
+        }
+        // What came behind a packet that had to be answered first.
+        if !self.buf.is_empty() {
+            let before = self.buf.len();
+            self.connection.handle_input(&mut self.buf, now);
+            if self.buf.len() < before || self.connection.is_closed() {
+                return Ok(true);
+            }
+        }
+        self.buf.reserve(self.read_size);
+        let Poll::Ready(read) = poll_read_buf(&mut self.io, &mut self.buf, self.read_size, cx)
+        else {
+            return Ok(false);
+        };
+        let read = read?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.read_size = match read {
+            read if read >= self.read_size => (self.read_size * 2).min(READ_MAX),
+            read if read < self.read_size / 4 => (self.read_size / 2).max(READ_MIN),
+            _ => self.read_size,
+        };
+        self.connection.handle_input(&mut self.buf, now);
+        Ok(true)
+    }
+
+    /// The output is written. The client is given a moment to close: bytes of its that were never
+    /// read would make the kernel throw away what it was told last.
+    fn poll_linger(&mut self, until: Time, now: Time, cx: &mut Context<'_>) -> Step {
+        let shutdown = Pin::new(&mut self.io).poll_shutdown(cx);
+        if now >= until || matches!(shutdown, Poll::Ready(Err(_))) {
+            return Step::Over;
+        }
+        self.buf.clear();
+        self.buf.reserve(READ_MIN);
+        match poll_read_buf(&mut self.io, &mut self.buf, READ_MIN, cx) {
+            Poll::Ready(Ok(0) | Err(_)) => Step::Over,
+            Poll::Ready(Ok(_)) => Step::Progress,
+            Poll::Pending => Step::Idle,
+        }
+    }
+
+    /// Sets the timer to the next deadline. A timer that fires too early costs less than one that
+    /// is set anew for every packet, so it is only ever moved forward.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
+        let write_due = stuck.map(|since| since.after_millis(self.write_timeout_millis));
+        let due = earliest(earliest(self.connection.poll_timeout(), write_due), self.linger);
+        let Some(due) = due else {
+            self.timer = None;
+            self.timer_at = None;
+            return Poll::Pending;
+        };
+        if self.timer_at.is_none_or(|at| due < at) || self.timer.is_none() {
+            let instant = self.clock.instant(due);
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(instant),
+                None => self.timer = Some(Box::pin(tokio::time::sleep_until(instant))),
+            }
+            self.timer_at = Some(due);
+        }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        let fired = timer.as_mut().poll(cx);
+        if fired.is_ready() {
+            self.timer_at = None;
+            self.timer = None;
+        }
+        fired
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..TURNS {
+            match this.poll_turn(cx) {
+                Step::Over => return Poll::Ready(()),
+                Step::Progress => {}
+                Step::Idle => {
+                    if this.linger.is_none() && !this.connection.sleep(cx.waker()) {
+                        continue;
+                    }
+                    if this.poll_timer(cx).is_ready() {
+                        continue;
+                    }
+                    if this.buf.is_empty() {
+                        this.buf = BytesMut::new();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Reads at most `max` bytes behind what is in `buf`.
+fn poll_read_buf<T: AsyncRead + Unpin>(
+    io: &mut T,
+    buf: &mut BytesMut,
+    max: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut limited = buf.limit(max);
+    // The future holds nothing between two polls, so it can be made anew for each.
+    let read = std::pin::pin!(io.read_buf(&mut limited));
+    read.poll(cx)
+}
+
+fn login(
+    job: LoginJob,
+    hashing: Arc<Semaphore>,
+) -> Pin<Box<dyn Future<Output = Option<LoginAnswer>> + Send>> {
+    if !job.authenticator.is_blocking() {
+        return Box::pin(async move { Some(job.run().await) });
+    }
+    Box::pin(async move {
+        let _permit = hashing.acquire_owned().await.ok()?;
+        let handle = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || handle.block_on(job.run())).await.ok()
+    })
+}

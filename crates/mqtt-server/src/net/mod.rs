@@ -1,0 +1,5 @@
+//! The async shell: listeners and the tasks of connections.
+
+pub(crate) mod clock;
+pub(crate) mod driver;
+pub(crate) mod listen;

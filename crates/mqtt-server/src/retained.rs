@@ -1,0 +1,221 @@
+//! Retained messages: the seam where they are kept.
+
+use std::ops::ControlFlow;
+
+use mqtt_session::{Run, Time};
+use mqtt_topics::{RetainedTree, ScanEnd, TopicFilterRef, TopicName, TopicNameRef};
+use parking_lot::RwLock;
+use thiserror::Error;
+
+/// A retained message was not kept: the store is at its limit.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Error)]
+#[error("the limit of retained messages is reached")]
+pub struct RetainedFull;
+
+/// How many retained messages there are.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct RetainedCount {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of their packets.
+    pub bytes: usize,
+}
+
+/// Keeps the last retained message of each topic.
+///
+/// [`MemoryRetained`] is the one that the server uses by itself; another one is set with
+/// [`ServerBuilder::retained`](crate::ServerBuilder::retained).
+pub trait Retained: Send + Sync {
+    /// Keeps a message in place of the one that the topic had [MQTT-3.3.1-5]; `None` removes it
+    /// [MQTT-3.3.1-6].
+    ///
+    /// # Errors
+    /// The store is at its limit: the topic keeps what it had.
+    fn set(&self, topic: TopicNameRef<'_>, message: Option<Run>) -> Result<(), RetainedFull>;
+
+    /// Adds up to `messages_max` messages that `filter` matches to `found`, starting behind the
+    /// topic `after`. Answers where to go on; `None` when there are no more. Messages that have
+    /// expired at `now` are left out.
+    fn scan(
+        &self,
+        filter: TopicFilterRef<'_>,
+        after: Option<TopicNameRef<'_>>,
+        messages_max: usize,
+        now: Time,
+        found: &mut Vec<Run>,
+    ) -> Option<TopicName>;
+
+    /// How many there are.
+    fn count(&self) -> RetainedCount;
+}
+
+/// Keeps retained messages in memory, in the tree of `mqtt-topics`.
+pub struct MemoryRetained {
+    limit: RetainedCount,
+    kept: RwLock<Kept>,
+}
+
+struct Kept {
+    tree: RetainedTree<Run>,
+    bytes: usize,
+}
+
+/// A scan looks at this many nodes before it lets go of the lock.
+const VISITS_MAX: usize = 4096;
+
+impl MemoryRetained {
+    /// A store with room for `limit`.
+    #[must_use]
+    pub fn new(limit: RetainedCount) -> Self {
+        Self { limit, kept: RwLock::new(Kept { tree: RetainedTree::new(), bytes: 0 }) }
+    }
+
+    fn remove_expired(&self, topics: &[TopicName], now: Time) {
+        let mut kept = self.kept.write();
+        for topic in topics {
+            if kept.tree.get(topic.as_ref()).is_some_and(|run| run.is_expired(now)) {
+                kept.remove(topic.as_ref());
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn remove(&mut self, topic: TopicNameRef<'_>) {
+        let removed = self.tree.remove(topic);
+        self.bytes -= removed.map_or(0, |run| run.len());
+    }
+}
+
+impl Retained for MemoryRetained {
+    fn set(&self, topic: TopicNameRef<'_>, message: Option<Run>) -> Result<(), RetainedFull> {
+        let mut kept = self.kept.write();
+        let Some(run) = message else {
+            kept.remove(topic);
+            return Ok(());
+        };
+        let old = kept.tree.get(topic).map(Run::len);
+        let bytes = kept.bytes - old.unwrap_or_default() + run.len();
+        if (old.is_none() && kept.tree.len() >= self.limit.messages) || bytes > self.limit.bytes {
+            return Err(RetainedFull);
+        }
+        kept.bytes = bytes;
+        kept.tree.insert(topic, run);
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        filter: TopicFilterRef<'_>,
+        after: Option<TopicNameRef<'_>>,
+        messages_max: usize,
+        now: Time,
+        found: &mut Vec<Run>,
+    ) -> Option<TopicName> {
+        let wanted = found.len() + messages_max;
+        let mut expired = Vec::new();
+        let mut last = None;
+        let end =
+            self.kept.read().tree.scan_bounded(filter, after, VISITS_MAX, &mut |topic, run| {
+                if run.is_expired(now) {
+                    expired.extend(TopicName::new(topic));
+                    return ControlFlow::Continue(());
+                }
+                found.push(run.clone());
+                if found.len() < wanted {
+                    return ControlFlow::Continue(());
+                }
+                last = Some(topic.to_owned());
+                ControlFlow::Break(())
+            });
+        if !expired.is_empty() {
+            self.remove_expired(&expired, now);
+        }
+        match end {
+            ScanEnd::Complete => None,
+            ScanEnd::Stopped => last.and_then(|topic| {
+                // The tree's own limit of levels was checked when the topic came in.
+                TopicName::with_limit(topic, usize::MAX).ok()
+            }),
+            ScanEnd::Paused(at) => Some(at),
+        }
+    }
+
+    fn count(&self) -> RetainedCount {
+        let kept = self.kept.read();
+        RetainedCount { messages: kept.tree.len(), bytes: kept.bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mqtt_packet::QoS;
+    use mqtt_session::MessageParts;
+
+    use super::*;
+
+    fn message(topic: &str, expires_at: Option<Time>) -> Run {
+        Run::from_message(&MessageParts {
+            topic,
+            payload: b"x",
+            properties: &[],
+            qos: QoS::AtMostOnce,
+            retain: true,
+            packet_id: None,
+            expires_at,
+        })
+        .unwrap()
+    }
+
+    fn topic(name: &str) -> TopicNameRef<'_> {
+        TopicNameRef::new(name).unwrap()
+    }
+
+    fn store() -> MemoryRetained {
+        MemoryRetained::new(RetainedCount { messages: 3, bytes: 1000 })
+    }
+
+    #[test]
+    fn pages_give_each_message_once() {
+        let store = store();
+        for name in ["a/1", "a/2", "a/3"] {
+            store.set(topic(name), Some(message(name, None))).unwrap();
+        }
+        let filter = TopicFilterRef::new("a/+").unwrap();
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let at = after.as_ref().map(TopicName::as_ref);
+            after = store.scan(filter, at, 1, Time::ZERO, &mut found);
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut topics: Vec<_> = found.iter().map(Run::topic).collect();
+        topics.sort_unstable();
+        assert_eq!(topics, ["a/1", "a/2", "a/3"]);
+    }
+
+    #[test]
+    fn the_limit_refuses_new_topics_and_lets_old_ones_change() {
+        let store = store();
+        for name in ["a", "b", "c"] {
+            store.set(topic(name), Some(message(name, None))).unwrap();
+        }
+        assert_eq!(store.set(topic("d"), Some(message("d", None))), Err(RetainedFull));
+        assert!(store.set(topic("a"), Some(message("a", None))).is_ok());
+        store.set(topic("b"), None).unwrap();
+        assert!(store.set(topic("d"), Some(message("d", None))).is_ok());
+        assert_eq!(store.count().messages, 3);
+    }
+
+    #[test]
+    fn expired_messages_are_left_out_and_freed() {
+        let store = store();
+        store.set(topic("a"), Some(message("a", Some(Time::from_millis(5))))).unwrap();
+        let filter = TopicFilterRef::new("#").unwrap();
+        let mut found = Vec::new();
+        store.scan(filter, None, 10, Time::from_millis(5), &mut found);
+        assert!(found.is_empty());
+        assert_eq!(store.count(), RetainedCount::default());
+    }
+}

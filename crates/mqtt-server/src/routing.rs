@@ -1,0 +1,248 @@
+//! Who gets a message: the seam where subscriptions are kept.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use mqtt_packet::SubscriptionOptions;
+use mqtt_topics::{SubscriptionFilter, SubscriptionTree, TopicNameRef};
+use parking_lot::RwLock;
+
+/// The number of a session within this server. Never given twice.
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
+pub struct SubscriberId(pub u64);
+
+/// What a subscription asks for.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Subscription {
+    /// The options; their QoS is the granted one.
+    pub options: SubscriptionOptions,
+    /// The Subscription Identifier.
+    pub identifier: Option<u32>,
+}
+
+/// The subscriptions that match a topic.
+#[derive(Debug, Default)]
+pub struct Matches {
+    /// Each matching subscription that is not shared; one subscriber may appear several times.
+    pub direct: Vec<(SubscriberId, Subscription)>,
+    /// Each matching group of a shared subscription: one member gets the message.
+    pub groups: Vec<GroupMatch>,
+}
+
+/// A group of a shared subscription that matches a topic.
+#[derive(Clone, Debug)]
+pub struct GroupMatch {
+    /// The members, in the order in which they subscribed.
+    pub members: Vec<(SubscriberId, Subscription)>,
+    /// Counts the group's messages, so that all publishers together go round its members.
+    pub turn: Arc<AtomicUsize>,
+}
+
+/// Keeps subscriptions and finds those that match a topic.
+///
+/// [`MemoryRouting`] is the one that the server uses by itself; another one is set with
+/// [`ServerBuilder::routing`](crate::ServerBuilder::routing).
+pub trait Routing: Send + Sync {
+    /// Keeps a subscription, in place of an older one of the same subscriber and filter
+    /// [MQTT-3.8.4-3]. Answers whether it is new.
+    fn subscribe(
+        &self,
+        subscriber: SubscriberId,
+        filter: SubscriptionFilter<'_>,
+        subscription: Subscription,
+    ) -> bool;
+
+    /// Removes a subscription. Answers whether there was one.
+    fn unsubscribe(&self, subscriber: SubscriberId, filter: SubscriptionFilter<'_>) -> bool;
+
+    /// Adds all subscriptions that match `topic` to `matches`.
+    fn matches(&self, topic: TopicNameRef<'_>, matches: &mut Matches);
+
+    /// A number that has changed whenever an answer of [`Routing::matches`] may have changed.
+    /// Read for every batch of messages, so it has to be cheap.
+    fn generation(&self) -> u64;
+
+    /// How many subscriptions there are.
+    fn subscriptions(&self) -> usize;
+}
+
+/// Keeps subscriptions in memory, in the trees of `mqtt-topics`.
+#[derive(Default)]
+pub struct MemoryRouting {
+    tables: RwLock<Tables>,
+    generation: AtomicU64,
+}
+
+#[derive(Default)]
+struct Tables {
+    direct: SubscriptionTree<SubscriberId, Subscription>,
+    /// One entry for each group: its number.
+    shared: SubscriptionTree<u64, ()>,
+    groups: HashMap<u64, Group>,
+    /// From the subscription as it was written to the group's number.
+    numbers: HashMap<Box<str>, u64>,
+    last_number: u64,
+    members: usize,
+}
+
+struct Group {
+    members: Vec<(SubscriberId, Subscription)>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl MemoryRouting {
+    /// No subscriptions yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Routing for MemoryRouting {
+    fn subscribe(
+        &self,
+        subscriber: SubscriberId,
+        filter: SubscriptionFilter<'_>,
+        subscription: Subscription,
+    ) -> bool {
+        let mut tables = self.tables.write();
+        let is_new = match filter.share {
+            None => tables.direct.insert(filter.filter, subscriber, subscription).is_none(),
+            Some(_) => tables.join(subscriber, filter, subscription),
+        };
+        self.generation.fetch_add(1, Ordering::Release);
+        is_new
+    }
+
+    fn unsubscribe(&self, subscriber: SubscriberId, filter: SubscriptionFilter<'_>) -> bool {
+        let mut tables = self.tables.write();
+        let existed = match filter.share {
+            None => tables.direct.remove(filter.filter, &subscriber).is_some(),
+            Some(_) => tables.leave(subscriber, filter),
+        };
+        self.generation.fetch_add(1, Ordering::Release);
+        existed
+    }
+
+    fn matches(&self, topic: TopicNameRef<'_>, matches: &mut Matches) {
+        let tables = self.tables.read();
+        tables.direct.matches(topic, &mut |subscriber, subscription| {
+            matches.direct.push((*subscriber, *subscription));
+        });
+        tables.shared.matches(topic, &mut |number, ()| {
+            if let Some(group) = tables.groups.get(number) {
+                let (members, turn) = (group.members.clone(), group.turn.clone());
+                matches.groups.push(GroupMatch { members, turn });
+            }
+        });
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn subscriptions(&self) -> usize {
+        let tables = self.tables.read();
+        tables.direct.len() + tables.members
+    }
+}
+
+impl Tables {
+    fn join(
+        &mut self,
+        subscriber: SubscriberId,
+        filter: SubscriptionFilter<'_>,
+        subscription: Subscription,
+    ) -> bool {
+        let written = filter.to_string();
+        let number = match self.numbers.get(written.as_str()) {
+            Some(number) => *number,
+            None => {
+                self.last_number += 1;
+                self.numbers.insert(written.into(), self.last_number);
+                self.shared.insert(filter.filter, self.last_number, ());
+                self.last_number
+            }
+        };
+        let group = self
+            .groups
+            .entry(number)
+            .or_insert_with(|| Group { members: Vec::new(), turn: Arc::default() });
+        match group.members.iter_mut().find(|(member, _)| *member == subscriber) {
+            Some((_, held)) => {
+                *held = subscription;
+                false
+            }
+            None => {
+                group.members.push((subscriber, subscription));
+                self.members += 1;
+                true
+            }
+        }
+    }
+
+    fn leave(&mut self, subscriber: SubscriberId, filter: SubscriptionFilter<'_>) -> bool {
+        let written = filter.to_string();
+        let Some(number) = self.numbers.get(written.as_str()).copied() else { return false };
+        let Some(group) = self.groups.get_mut(&number) else { return false };
+        let before = group.members.len();
+        group.members.retain(|(member, _)| *member != subscriber);
+        let left = before > group.members.len();
+        if group.members.is_empty() {
+            self.groups.remove(&number);
+            self.numbers.remove(written.as_str());
+            self.shared.remove(filter.filter, &number);
+        }
+        self.members -= usize::from(left);
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mqtt_packet::QoS;
+
+    use super::*;
+
+    fn subscription() -> Subscription {
+        Subscription { options: SubscriptionOptions::new(QoS::AtMostOnce), identifier: None }
+    }
+
+    fn matches(routing: &MemoryRouting, topic: &str) -> Matches {
+        let mut matches = Matches::default();
+        routing.matches(TopicNameRef::new(topic).unwrap(), &mut matches);
+        matches
+    }
+
+    #[test]
+    fn a_group_lives_as_long_as_it_has_members() {
+        let routing = MemoryRouting::new();
+        let filter = SubscriptionFilter::parse("$share/g/a/+").unwrap();
+        assert!(routing.subscribe(SubscriberId(1), filter, subscription()));
+        assert!(routing.subscribe(SubscriberId(2), filter, subscription()));
+        assert!(!routing.subscribe(SubscriberId(2), filter, subscription()));
+        assert_eq!(matches(&routing, "a/b").groups[0].members.len(), 2);
+        assert_eq!(routing.subscriptions(), 2);
+        assert!(routing.unsubscribe(SubscriberId(1), filter));
+        assert!(!routing.unsubscribe(SubscriberId(1), filter));
+        assert!(routing.unsubscribe(SubscriberId(2), filter));
+        assert!(matches(&routing, "a/b").groups.is_empty());
+        assert_eq!(routing.subscriptions(), 0);
+    }
+
+    #[test]
+    fn every_change_shows_in_the_generation() {
+        let routing = MemoryRouting::new();
+        let filter = SubscriptionFilter::parse("a").unwrap();
+        let before = routing.generation();
+        routing.subscribe(SubscriberId(1), filter, subscription());
+        let between = routing.generation();
+        routing.unsubscribe(SubscriberId(1), filter);
+        assert!(before != between && between != routing.generation());
+    }
+}

@@ -1,0 +1,239 @@
+//! The server to embed.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use mqtt_packet::ReasonCode;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    builder::ServerBuilder,
+    core::{
+        broker::{Broker, ConnectionCount, Totals},
+        login::Peer,
+    },
+    local::LocalClient,
+    net::{clock::Clock, listen},
+};
+
+/// What all tasks of a server share.
+pub(crate) struct Shared {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) clock: Clock,
+    /// Limits how many passwords are hashed at once: each takes its time and its memory.
+    pub(crate) hashing: Arc<Semaphore>,
+}
+
+/// A broker that is bound to its addresses.
+///
+/// Nothing is accepted before [`Server::run_until`] is polled.
+pub struct Server {
+    shared: Arc<Shared>,
+    listeners: Vec<(Arc<str>, TcpListener)>,
+    stop: watch::Sender<bool>,
+    served: JoinSet<()>,
+}
+
+/// A handle to a running server: cheap to clone, usable from anywhere.
+#[derive(Clone)]
+pub struct ServerHandle {
+    shared: Arc<Shared>,
+}
+
+/// What a server left behind when it stopped.
+#[derive(Copy, Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Connections that were open when the server was told to stop.
+    pub connections: usize,
+    /// Of these, connections that did not take what was due to them in time and were cut.
+    pub cut: usize,
+    /// Sessions that were handed to the session store.
+    pub sessions: usize,
+    /// Messages that are still queued or in flight in these sessions.
+    pub messages: u64,
+    /// What went through.
+    pub totals: Totals,
+}
+
+impl Server {
+    /// A server to be configured.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    pub(crate) fn new(broker: Broker, listeners: Vec<(Arc<str>, TcpListener)>) -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Shared {
+            broker: Arc::new(broker),
+            clock: Clock::new(),
+            hashing: Arc::new(Semaphore::new(workers)),
+        };
+        let (stop, _) = watch::channel(false);
+        Self { shared: Arc::new(shared), listeners, stop, served: JoinSet::new() }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The addresses that the server listens on, in the order in which they were given. A port 0 is
+    /// the real one here.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(|(_, listener)| listener.local_addr()).collect()
+    }
+
+    /// A handle that stays valid while the server runs.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { shared: self.shared.clone() }
+    }
+
+    /// Serves until `shutdown` is done; then stops: accepts nothing more, tells the clients, gives
+    /// them [`Limits::shutdown_millis`](crate::Limits::shutdown_millis) to take what is due to them,
+    /// and hands the sessions to the store.
+    pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> ShutdownReport {
+        let mut acceptors = JoinSet::new();
+        for (name, listener) in std::mem::take(&mut self.listeners) {
+            let stop = self.stop.subscribe();
+            acceptors.spawn(listen::accept(listener, name, self.shared.clone(), stop));
+        }
+        let housekeeping = self.served.spawn(housekeep(self.shared.clone()));
+        let sys = self.served.spawn(publish_sys(self.shared.clone()));
+        shutdown.await;
+        housekeeping.abort();
+        sys.abort();
+        self.stop(acceptors).await
+    }
+
+    async fn stop(self, mut acceptors: JoinSet<JoinSet<()>>) -> ShutdownReport {
+        let broker = &self.shared.broker;
+        broker.is_stopping.store(true, Ordering::Relaxed);
+        let connections = broker.connections.load(Ordering::Relaxed);
+        let _ = self.stop.send(true);
+        for slot in broker.registry.all() {
+            if slot.lock().inbox.is_online() {
+                slot.ask_to_leave(ReasonCode::SERVER_SHUTTING_DOWN, None);
+            }
+        }
+        let deadline = Duration::from_millis(broker.limits.shutdown_millis);
+        let deadline = tokio::time::Instant::now() + deadline;
+        while let Some(Ok(mut tasks)) = acceptors.join_next().await {
+            while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, tasks.join_next()).await {
+                listen::report_panic(ended);
+            }
+            tasks.shutdown().await;
+        }
+        let cut = broker.connections.load(Ordering::Relaxed);
+        let now = self.shared.clock.now();
+        let (mut sessions, mut messages) = (0, 0);
+        for slot in broker.registry.all() {
+            broker.save(&slot, now);
+            let state = slot.lock();
+            if !state.ended && !state.inbox.is_online() {
+                sessions += 1;
+                messages += state.inbox.ledger().held();
+            }
+        }
+        ShutdownReport { connections, cut, sessions, messages, totals: broker.totals() }
+    }
+}
+
+impl ServerHandle {
+    /// A client inside the process, without a socket and without a login. It may publish and read
+    /// everything.
+    ///
+    /// # Errors
+    /// `client_id` is used by a connection that does not go, or by a session that is not the
+    /// server's own.
+    pub fn local_client(&self, client_id: &str) -> Result<LocalClient, crate::LocalError> {
+        LocalClient::new(&self.shared, client_id)
+    }
+
+    /// Serves one connection over any transport: anything that reads and writes bytes. Returns when
+    /// the connection is over.
+    ///
+    /// `listener` is the name that authenticators see.
+    pub async fn serve<T>(&self, io: T, listener: &str)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let peer = Peer { address: None, listener: listener.into() };
+        if let Some(count) = ConnectionCount::new(&self.shared.broker) {
+            listen::drive(io, peer, count, &self.shared).await;
+        }
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.broker.totals()
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.broker.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many sessions there are, with and without a connection.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.shared.broker.registry.len()
+    }
+}
+
+/// Publishes wills and ends sessions when they are due.
+async fn housekeep(shared: Arc<Shared>) {
+    loop {
+        let next = shared.broker.handle_timeout(shared.clock.now());
+        if next.is_some_and(|due| due <= shared.clock.now()) {
+            // A batch at a time, others in between.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let woken = std::future::poll_fn(|cx| {
+            let mut housekeeper = shared.broker.housekeeper.lock();
+            let earlier = shared.broker.schedule.next();
+            if earlier.is_some_and(|at| next.is_none_or(|next| at < next)) {
+                return Poll::Ready(());
+            }
+            *housekeeper = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        match next {
+            None => woken.await,
+            Some(next) => {
+                let instant = shared.clock.instant(next);
+                let _ = tokio::time::timeout_at(instant, woken).await;
+            }
+        }
+    }
+}
+
+async fn publish_sys(shared: Arc<Shared>) {
+    let secs = shared.broker.limits.sys_interval_secs;
+    if secs == 0 {
+        return;
+    }
+    let mut ticks = tokio::time::interval(Duration::from_secs(secs.into()));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.broker.publish_sys(shared.clock.now());
+    }
+}
