@@ -35,17 +35,17 @@ impl<K: Copy + Eq + Hash, V> ExactFilters<K, V> {
         if self.entries.len() == 0 {
             return None;
         }
-        let id = self.find(filter, self.index.hash_text(filter))?;
+        let id = self.find(filter, self.index.hash_text(filter.as_bytes()))?;
         self.entries.get(id).map(|entry| &entry.subscribers)
     }
 
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut Subscribers<K, V>> {
-        let id = self.find(filter, self.index.hash_text(filter))?;
+        let id = self.find(filter, self.index.hash_text(filter.as_bytes()))?;
         self.entries.get_mut(id).map(|entry| &mut entry.subscribers)
     }
 
     pub(crate) fn insert(&mut self, filter: &str, key: K, value: V) -> Option<V> {
-        let hash = self.index.hash_text(filter);
+        let hash = self.index.hash_text(filter.as_bytes());
         if let Some(id) = self.find(filter, hash) {
             return self.entries.get_mut(id)?.subscribers.insert(key, value);
         }
@@ -56,7 +56,7 @@ impl<K: Copy + Eq + Hash, V> ExactFilters<K, V> {
     }
 
     pub(crate) fn remove(&mut self, filter: &str, key: &K) -> Option<V> {
-        let hash = self.index.hash_text(filter);
+        let hash = self.index.hash_text(filter.as_bytes());
         let id = self.find(filter, hash)?;
         let subscribers = &mut self.entries.get_mut(id)?.subscribers;
         let removed = subscribers.remove(key)?;
@@ -68,7 +68,7 @@ impl<K: Copy + Eq + Hash, V> ExactFilters<K, V> {
     }
 
     fn find(&self, filter: &str, hash: u64) -> Option<Id> {
-        let is = |id| self.entries.get(id).is_some_and(|entry| entry.filter.is(filter));
+        let is = |id| self.entries.get(id).is_some_and(|entry| entry.filter.is(filter.as_bytes()));
         self.index.find(hash, is)
     }
 }

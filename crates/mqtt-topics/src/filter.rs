@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::Split;
 use std::sync::Arc;
 
-use crate::level::{check_nul, check_size, has_special, is_dollar};
+use crate::level::{check_nul, check_size, has_special, is_dollar, split_level};
 use crate::{MAX_LEVELS, TopicError, TopicNameRef};
 
 /// A checked topic filter, borrowed from where it stands.
@@ -72,7 +72,7 @@ impl<'a> TopicFilterRef<'a> {
         if self.starts_with_wildcard() && topic.is_dollar() {
             return false;
         }
-        levels_match(self.0, topic.as_str())
+        levels_match(self.0.as_bytes(), topic.as_str().as_bytes())
     }
 
     /// Whether there is a topic name that both filters match.
@@ -122,21 +122,17 @@ impl<'a> TopicFilterRef<'a> {
 
 /// Do these levels of a filter match those of a topic? The rule about `$` is for the caller,
 /// who knows whether the first level is the first of all.
-pub(crate) fn levels_match(filter: &str, topic: &str) -> bool {
-    if filter == topic {
-        return true;
-    }
-    let mut topic = topic.split('/');
-    for level in filter.split('/') {
-        match (level, topic.next()) {
-            ("#", _) => return true,
-            (_, None) => return false,
-            ("+", Some(_)) => {}
-            (level, Some(name)) if level == name => {}
+pub(crate) fn levels_match(filter: &[u8], topic: &[u8]) -> bool {
+    let (mut filter, mut topic) = (Some(filter), Some(topic));
+    loop {
+        match (filter.map(split_level), topic.map(split_level)) {
+            (Some((b"#", _)), _) | (None, None) => return true,
+            (Some((level, levels)), Some((name, names))) if level == b"+" || level == name => {
+                (filter, topic) = (levels, names);
+            }
             _ => return false,
         }
     }
-    topic.next().is_none()
 }
 
 /// Does the first filter refuse all that the second asks for, because the second asks for

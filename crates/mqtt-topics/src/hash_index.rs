@@ -33,9 +33,9 @@ impl HashIndex {
     }
 
     /// The hash of a text; taken once per level of a topic, however many nodes are tried.
-    pub(crate) fn hash_text(&self, text: &str) -> u64 {
+    pub(crate) fn hash_text(&self, text: &[u8]) -> u64 {
         let mut hasher = self.seed.build_hasher();
-        hasher.write(text.as_bytes());
+        hasher.write(text);
         hasher.finish()
     }
 

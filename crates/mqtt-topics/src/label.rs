@@ -36,13 +36,13 @@ impl<const SHORT: usize> Label<SHORT> {
         }
     }
 
-    pub(crate) fn is(&self, text: &str) -> bool {
-        self.as_bytes() == text.as_bytes()
+    pub(crate) fn is(&self, text: &[u8]) -> bool {
+        self.as_bytes() == text
     }
 
     /// Is this the first level of the text?
-    pub(crate) fn begins_with(&self, level: &str) -> bool {
-        let rest = self.as_bytes().strip_prefix(level.as_bytes());
+    pub(crate) fn begins_with(&self, level: &[u8]) -> bool {
+        let rest = self.as_bytes().strip_prefix(level);
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
     }
 }
@@ -57,7 +57,7 @@ mod tests {
             let text = "é".repeat(len / 2) + if len % 2 == 1 { "x" } else { "" };
             let label = Label::<22>::new(&text);
             assert_eq!(label.as_str(), text);
-            assert!(label.is(&text) && !label.is("other"));
+            assert!(label.is(text.as_bytes()) && !label.is(b"other"));
             assert_eq!(matches!(label, Label::Short { .. }), len <= 22);
         }
     }
@@ -65,9 +65,9 @@ mod tests {
     #[test]
     fn the_first_level_is_a_whole_one() {
         let label = Label::<22>::new("ab/c");
-        assert!(label.begins_with("ab"));
-        assert!(!label.begins_with("a") && !label.begins_with("abc") && !label.begins_with(""));
-        assert!(Label::<22>::new("").begins_with("") && Label::<22>::new("/a").begins_with(""));
+        assert!(label.begins_with(b"ab"));
+        assert!(!label.begins_with(b"a") && !label.begins_with(b"abc") && !label.begins_with(b""));
+        assert!(Label::<22>::new("").begins_with(b"") && Label::<22>::new("/a").begins_with(b""));
     }
 
     #[test]

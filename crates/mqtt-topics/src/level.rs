@@ -17,6 +17,15 @@ pub(crate) fn is_dollar(text: &str) -> bool {
     text.as_bytes().first() == Some(&b'$')
 }
 
+/// The first level, and what stands behind its slash. On bytes, because nothing but ASCII is
+/// looked for, and checking where characters begin would cost more than the search.
+pub(crate) fn split_level(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|byte| *byte == b'/') {
+        Some(slash) => (text.get(..slash).unwrap_or_default(), text.get(slash + 1..)),
+        None => (text, None),
+    }
+}
+
 /// The checks that names and filters share, but for the characters that
 /// [`has_special`] looks for.
 ///

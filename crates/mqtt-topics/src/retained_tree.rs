@@ -181,28 +181,30 @@ impl<V> RetainedTree<V> {
     }
 
     pub(crate) fn hash_level(&self, level: &str) -> u64 {
-        self.index.hash_text(level)
+        self.index.hash_text(level.as_bytes())
     }
 
     /// The child of a node along a level that was hashed before.
     pub(crate) fn child_of(&self, id: Id, node: &Node, level: &str, hash: u64) -> Option<Id> {
         match node.children.only() {
             // An only child is asked directly, which saves the look-up.
-            Some(only) => self.nodes.get(only).filter(|node| node.label.is(level)).map(|_| only),
+            Some(only) => {
+                self.nodes.get(only).filter(|node| node.label.is(level.as_bytes())).map(|_| only)
+            }
             None if node.children.is_empty() => None,
             None => self.child(id, level, self.index.hash_link(id, hash)),
         }
     }
 
     fn hash(&self, parent: Id, level: &str) -> u64 {
-        self.index.hash_link(parent, self.index.hash_text(level))
+        self.index.hash_link(parent, self.index.hash_text(level.as_bytes()))
     }
 
     fn child(&self, parent: Id, level: &str, hash: u64) -> Option<Id> {
         self.index.find(hash, |id| {
             self.nodes
                 .get(id)
-                .is_some_and(|node| node.parent == Some(parent) && node.label.is(level))
+                .is_some_and(|node| node.parent == Some(parent) && node.label.is(level.as_bytes()))
         })
     }
 

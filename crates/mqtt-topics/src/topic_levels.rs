@@ -4,45 +4,36 @@ use smallvec::SmallVec;
 
 use crate::TopicNameRef;
 use crate::hash_index::HashIndex;
+use crate::level::split_level;
 
 /// Splits and hashes as far as the walk gets, and each level once only.
 pub(crate) struct TopicLevels<'a> {
     seen: SmallVec<[Level<'a>; 16]>,
     /// What stands behind the deepest level seen, if there is more.
-    unseen: Option<&'a str>,
+    unseen: Option<&'a [u8]>,
 }
 
-struct Level<'a> {
+#[derive(Copy, Clone)]
+pub(crate) struct Level<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) hash: u64,
     /// The topic from this level on.
-    from: &'a str,
-    len: usize,
-    hash: Option<u64>,
+    pub(crate) from: &'a [u8],
 }
 
 impl<'a> TopicLevels<'a> {
     pub(crate) fn new(topic: TopicNameRef<'a>) -> Self {
-        Self { seen: SmallVec::new(), unseen: Some(topic.as_str()) }
+        Self { seen: SmallVec::new(), unseen: Some(topic.as_str().as_bytes()) }
     }
 
     /// The level at a depth that is at most one deeper than the deepest before.
-    pub(crate) fn at(&mut self, depth: usize) -> Option<&'a str> {
+    pub(crate) fn at(&mut self, depth: usize, index: &HashIndex) -> Option<Level<'a>> {
         if depth == self.seen.len() {
             let from = self.unseen?;
-            let len = from.bytes().position(|byte| byte == b'/').unwrap_or(from.len());
-            self.unseen = from.get(len + 1..);
-            self.seen.push(Level { from, len, hash: None });
+            let (text, unseen) = split_level(from);
+            self.unseen = unseen;
+            self.seen.push(Level { text, hash: index.hash_text(text), from });
         }
-        self.seen.get(depth).and_then(|level| level.from.get(..level.len))
-    }
-
-    /// The topic from a level on that was seen.
-    pub(crate) fn from(&self, depth: usize) -> &'a str {
-        self.seen.get(depth).map_or("", |level| level.from)
-    }
-
-    /// The hash of a level that was seen.
-    pub(crate) fn hash(&mut self, depth: usize, index: &HashIndex) -> u64 {
-        let Some(Level { from, len, hash }) = self.seen.get_mut(depth) else { return 0 };
-        *hash.get_or_insert_with(|| index.hash_text(from.get(..*len).unwrap_or_default()))
+        self.seen.get(depth).copied()
     }
 }

@@ -146,16 +146,16 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
             return;
         }
         let mut levels = TopicLevels::new(topic);
-        let mut stack: SmallVec<[(Id, usize); 18]> = SmallVec::new();
-        let mut next = Some((self.root, 0));
-        while let Some((id, depth)) = next.or_else(|| stack.pop()) {
+        // Each node with its depth and the topic from its own level on.
+        let mut stack: SmallVec<[(Id, usize, &[u8]); 18]> = SmallVec::new();
+        let mut next = Some((self.root, 0, &b""[..]));
+        while let Some((id, depth, from)) = next.or_else(|| stack.pop()) {
             next = None;
             let Some(node) = self.nodes.get(id) else { continue };
             let branch = match &node.kind {
                 Kind::Branch(branch) => branch,
                 Kind::Leaf(subscribers) => {
-                    // The leaf begins with the level that led to it.
-                    if levels_match(node.text.as_str(), levels.from(depth - 1)) {
+                    if levels_match(node.text.as_bytes(), from) {
                         subscribers.for_each(f);
                     }
                     continue;
@@ -166,18 +166,18 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
             if sees_wildcards {
                 self.visit_list(branch.rest, f);
             }
-            let Some(level) = levels.at(depth) else {
+            let Some(level) = levels.at(depth, &self.index) else {
                 self.visit_list(branch.here, f);
                 continue;
             };
             if let Some(plus) = branch.plus.filter(|_| sees_wildcards) {
-                next = Some((plus, depth + 1));
+                next = Some((plus, depth + 1, level.from));
             }
             if branch.children > 0 {
-                let hash = self.index.hash_link(id, levels.hash(depth, &self.index));
-                if let Some(child) = self.find_child(id, level, hash) {
+                let hash = self.index.hash_link(id, level.hash);
+                if let Some(child) = self.find_child(id, level.text, hash) {
                     stack.extend(next);
-                    next = Some((child, depth + 1));
+                    next = Some((child, depth + 1, level.from));
                 }
             }
         }
@@ -216,7 +216,8 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
     }
 
     fn is_leaf(&self, id: Id, text: &str) -> bool {
-        let is = |node: &Node<K, V>| matches!(node.kind, Kind::Leaf(_)) && node.text.is(text);
+        let is =
+            |node: &Node<K, V>| matches!(node.kind, Kind::Leaf(_)) && node.text.is(text.as_bytes());
         self.nodes.get(id).is_some_and(is)
     }
 
@@ -232,15 +233,15 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         match &self.nodes.get(parent)?.kind {
             Kind::Leaf(_) => None,
             Kind::Branch(branch) if level == "+" => branch.plus,
-            Kind::Branch(_) => self.find_child(parent, level, self.hash(parent, level)),
+            Kind::Branch(_) => self.find_child(parent, level.as_bytes(), self.hash(parent, level)),
         }
     }
 
     fn hash(&self, parent: Id, level: &str) -> u64 {
-        self.index.hash_link(parent, self.index.hash_text(level))
+        self.index.hash_link(parent, self.index.hash_text(level.as_bytes()))
     }
 
-    fn find_child(&self, parent: Id, level: &str, hash: u64) -> Option<Id> {
+    fn find_child(&self, parent: Id, level: &[u8], hash: u64) -> Option<Id> {
         let is = |node: &Node<K, V>| node.parent == Some(parent) && node.text.begins_with(level);
         self.index.find(hash, |id| self.nodes.get(id).is_some_and(is))
     }
