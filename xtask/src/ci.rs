@@ -1,12 +1,17 @@
 //! `cargo xtask ci`: every check, in order, up to the first that fails.
 
-use std::{fs, path::Path, process::ExitCode, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use crate::{
     failure::Failure,
     install::{self, CargoTool},
     interop,
-    process::{self, cargo, program, root},
+    process::{self, cargo, create_directory, program, root, target_directory},
     test, tidy,
 };
 
@@ -18,6 +23,9 @@ const CARGO_FUZZ: CargoTool = CargoTool { package: "cargo-fuzz", version: "0.13.
 
 /// Where the known vulnerabilities are published.
 const ADVISORY_DATABASE: &str = "https://github.com/rustsec/advisory-db";
+
+/// How long a server on the internet may take before it counts as out of reach.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One check: its name and what it does.
 struct Step {
@@ -98,17 +106,25 @@ fn doc() -> Result<(), Failure> {
 
 fn deny() -> Result<(), Failure> {
     install::cargo_tool(CARGO_DENY)?;
-    process::run(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))?;
-    if !process::succeeds(program("git").args(["ls-remote", ADVISORY_DATABASE, "HEAD"])) {
+    let check = ["deny", "check", "--hide-inclusion-graph"];
+    process::run(cargo(&check).args(["licenses", "bans", "sources"]))?;
+    let mut reach = program("git");
+    reach.args(["ls-remote", ADVISORY_DATABASE, "HEAD"]).env("GIT_TERMINAL_PROMPT", "0");
+    if !process::succeeds_within(&mut reach, NETWORK_PATIENCE) {
         println!("advisories: not checked, because {ADVISORY_DATABASE} cannot be reached");
         return Ok(());
     }
-    process::run(&mut cargo(&["deny", "check", "advisories"]))
+    process::run(cargo(&check).arg("advisories"))
 }
 
 fn fuzz(target: &str) -> Result<(), Failure> {
     install::cargo_tool(CARGO_FUZZ)?;
-    process::run(&mut cargo(&["fuzz", "run", target, "--", "-max_total_time=10"]))
+    // What the fuzzer finds goes to the first corpus, so that a check leaves the tree clean.
+    let found = target_directory()?.join("fuzz-found").join(target);
+    create_directory(&found)?;
+    let corpus = format!("fuzz/corpus/{target}");
+    let mut command = cargo(&["fuzz", "run", target]);
+    process::run(command.arg(found).args([&corpus, "--", "-max_total_time=10"]))
 }
 
 /// The names of the fuzz targets, in order: one file of this directory is one target.

@@ -3,12 +3,14 @@
 use std::{
     env,
     ffi::OsStr,
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use serde_json::Value;
 
 use crate::failure::Failure;
 
@@ -36,6 +38,21 @@ pub(crate) fn root() -> PathBuf {
     xtask.and_then(|path| path.parent().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("."))
 }
 
+/// Where cargo puts what it builds, and where tasks keep what they install or write.
+pub(crate) fn target_directory() -> Result<PathBuf, Failure> {
+    let text = output(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Option<Value> = serde_json::from_str(&text).ok();
+    let directory = metadata.as_ref().and_then(|value| value.get("target_directory")?.as_str());
+    directory
+        .map(PathBuf::from)
+        .ok_or_else(|| Failure::new("`cargo metadata` does not tell the target directory"))
+}
+
+/// Creates a directory and its parents.
+pub(crate) fn create_directory(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
 /// Prints the command, runs it, and fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let shown = show(command);
@@ -59,8 +76,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
 
 /// Whether the command can be started and succeeds; what it prints is thrown away.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    silent.status().is_ok_and(|status| status.success())
+    silent(command).status().is_ok_and(|status| status.success())
+}
+
+/// The same, and soon enough.
+pub(crate) fn succeeds_within(command: &mut Command, limit: Duration) -> bool {
+    let status = silent(command).spawn().and_then(|mut child| wait_within(&mut child, limit));
+    status.is_ok_and(|status| status.is_some_and(|status| status.success()))
 }
 
 /// Whether a program of this name is in one of the directories of `PATH`.
@@ -93,6 +115,10 @@ pub(crate) fn show(command: &Command) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
+fn silent(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
+
 fn unstartable(shown: &str, error: &io::Error) -> Failure {
     Failure::new(format!("`{shown}` could not be started: {error}"))
 }
@@ -116,6 +142,14 @@ mod tests {
     fn a_command_is_shown_without_the_directory_of_its_program() {
         let mut command = Command::new("/usr/bin/env");
         assert_eq!(show(command.args(["true", "x"])), "env true x");
+    }
+
+    #[test]
+    fn success_that_comes_too_late_is_none() {
+        let minute = Duration::from_secs(60);
+        assert!(succeeds_within(&mut Command::new("true"), minute));
+        assert!(!succeeds_within(&mut Command::new("false"), minute));
+        assert!(!succeeds_within(Command::new("sleep").arg("1000"), Duration::ZERO));
     }
 
     #[test]

@@ -6,12 +6,12 @@ use super::{
     broker::Broker,
     lines::{Lines, NoLine},
     tally::Tally,
-    workplace::{Workplace, create_directory, sources},
+    workplace::{Workplace, sources},
 };
 use crate::{
     failure::Failure,
     install::{apt_install, apt_package},
-    process::{self, program, succeeds},
+    process::{self, create_directory, program, succeeds},
 };
 
 /// A story gives up after some ten seconds on each step; this is for a program that hangs.

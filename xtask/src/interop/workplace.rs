@@ -1,15 +1,10 @@
 //! Where the clients are installed and the broker writes its log: below the target directory.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-use serde_json::Value;
+use std::path::PathBuf;
 
 use crate::{
     failure::Failure,
-    process::{cargo, output, root},
+    process::{create_directory, root, target_directory},
 };
 
 /// The directories that the stories use.
@@ -45,18 +40,4 @@ impl Workplace {
 /// The sources of the stories, which are kept in the repository.
 pub(super) fn sources() -> PathBuf {
     root().join("xtask/interop")
-}
-
-/// Creates a directory and its parents.
-pub(super) fn create_directory(path: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
-}
-
-fn target_directory() -> Result<PathBuf, Failure> {
-    let text = output(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Option<Value> = serde_json::from_str(&text).ok();
-    let directory = metadata.as_ref().and_then(|value| value.get("target_directory")?.as_str());
-    directory
-        .map(PathBuf::from)
-        .ok_or_else(|| Failure::new("`cargo metadata` does not tell the target directory"))
 }
