@@ -17,7 +17,7 @@ pub(crate) use self::{
     connection::{Connection, ConnectionWill},
     passwd::PasswdArgs,
     publish::{PublishArgs, PublishPlan, Source},
-    serve::{ListenAddress, ServeArgs},
+    serve::{LimitArgs, ServeArgs},
     subscribe::{Layout, SubscribeArgs, SubscribePlan},
 };
 use crate::failure::Failure;
@@ -93,6 +93,7 @@ impl Command {
 
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Serve(serve) => crate::serve::run(&serve),
             Self::Passwd(passwd) => crate::passwd::run(&passwd),
             _ => Err(Failure::new("not there yet")),
         }

@@ -5,6 +5,8 @@ mod failure;
 mod format;
 mod passwd;
 mod properties;
+mod runtime;
+mod serve;
 mod signals;
 
 use std::process::ExitCode;

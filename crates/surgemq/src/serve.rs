@@ -1,0 +1,103 @@
+//! `surgemq serve`: the broker as a program.
+
+mod access;
+mod limits;
+mod log;
+
+use std::{io, process::ExitCode};
+
+use mqtt_server::{BindError, Server, ShutdownReport};
+
+use self::access::Access;
+use crate::{
+    cli::{self, ServeArgs},
+    failure::Failure,
+    runtime,
+    signals::Stop,
+};
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It could not be started: an address, a file or an option is not what it should be.
+pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
+    log::start(&arguments.log)?;
+    runtime::block_on(arguments.worker_threads.map(usize::from), serve(arguments))?
+}
+
+async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
+    let mut stop = Stop::on_signals()
+        .map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
+    let access = Access::load(arguments)?;
+    let server = bind(arguments, access).await?;
+    let addresses = server.local_addrs().map_err(|error| {
+        Failure::new(format!("the operating system does not say where it listens: {error}"))
+    })?;
+    access::check_exposure(arguments, &addresses)?;
+    let listed: Vec<_> = addresses.iter().map(|address| format!("tcp://{address}")).collect();
+    cli::tell(&format_args!("listening on {}", listed.join(", ")));
+    let report = server.run_until(async move { stop.requested().await }).await;
+    cli::tell(&format_args!("{}", summary(&report)));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bind(arguments: &ServeArgs, access: Access) -> Result<Server, Failure> {
+    let mut builder = Server::builder().limits(limits::limits(&arguments.limits));
+    builder = access.apply(builder);
+    for address in &arguments.listen {
+        builder = builder.listen(address.to_string());
+    }
+    builder.bind().await.map_err(|error| explain(&error))
+}
+
+/// Says what to do about an address that cannot be had.
+fn explain(error: &BindError) -> Failure {
+    let BindError::Listen { source, .. } = error else {
+        return Failure::new(error.to_string());
+    };
+    let remedy = match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program has the port: end it, or take another port with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need privileges: take a higher one with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have the address: take one of its own, or 0.0.0.0 for all"
+        }
+        _ => "check the address after --listen",
+    };
+    Failure::new(format!("{error}; {remedy}"))
+}
+
+fn summary(report: &ShutdownReport) -> String {
+    let ShutdownReport { connections, cut, sessions, messages, totals, .. } = report;
+    let (published, delivered) = (totals.traffic.published, totals.ledger.delivered);
+    let (expired, dropped) = (totals.ledger.expired, totals.ledger.dropped_total());
+    format!(
+        "stopped: {connections} connections closed, {cut} of them cut; {sessions} sessions with \
+         {messages} messages ended with the broker; {published} messages came in, {delivered} went \
+         out, {expired} expired, {dropped} were dropped"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_explained() {
+        for (kind, expected) in [
+            (io::ErrorKind::AddrInUse, "another program has the port"),
+            (io::ErrorKind::PermissionDenied, "need privileges"),
+            (io::ErrorKind::AddrNotAvailable, "does not have the address"),
+            (io::ErrorKind::Other, "check the address"),
+        ] {
+            let address = "tcp://127.0.0.1:80".into();
+            let error = BindError::Listen { address, source: kind.into() };
+            let text = explain(&error).to_string();
+            assert!(text.starts_with("cannot listen on tcp://127.0.0.1:80: "), "{text}");
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Who may come in, and what they may do.
+
+use std::net::SocketAddr;
+
+use mqtt_auth::{AclFile, Anonymous, Chain, PasswordFile};
+use mqtt_server::ServerBuilder;
+
+use crate::{cli::ServeArgs, failure::Failure};
+
+/// The files that decide, loaded.
+pub(super) struct Access {
+    passwords: Option<PasswordFile>,
+    rules: Option<AclFile>,
+    allow_anonymous: bool,
+}
+
+impl Access {
+    /// Loads the files, and logs what should not stay as it is.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has a line that makes no sense.
+    pub(super) fn load(arguments: &ServeArgs) -> Result<Self, Failure> {
+        let passwords = arguments.password_file.as_ref().map(PasswordFile::load).transpose();
+        let rules = arguments.acl_file.as_ref().map(AclFile::load).transpose();
+        let access = Self {
+            passwords: passwords.map_err(|error| failure("--password-file", &error))?,
+            rules: rules.map_err(|error| failure("--acl-file", &error))?,
+            allow_anonymous: arguments.allow_anonymous,
+        };
+        for warning in access.passwords.iter().flat_map(PasswordFile::warnings) {
+            tracing::warn!("{warning}");
+        }
+        Ok(access)
+    }
+
+    /// Hands them to the server.
+    ///
+    /// Without a password file credentials mean nothing, so everyone may come in; whether that is
+    /// in order where the server listens is for [`check_exposure`] to say.
+    pub(super) fn apply(self, mut builder: ServerBuilder) -> ServerBuilder {
+        builder = match (self.passwords, self.allow_anonymous) {
+            (None, _) => builder.authenticator(Anonymous::everyone()),
+            (Some(passwords), false) => builder.authenticator(passwords),
+            (Some(passwords), true) => {
+                let anonymous = Anonymous::without_credentials();
+                builder.authenticator(Chain::new().then(passwords).then(anonymous))
+            }
+        };
+        match self.rules {
+            Some(rules) => builder.authorizer(rules),
+            None => builder,
+        }
+    }
+}
+
+/// Refuses to serve everyone who can reach the machine, unless that was asked for.
+///
+/// The addresses are those that the server is bound to, so that no name resolves differently
+/// later; nothing is accepted before this.
+///
+/// # Errors
+/// Some address is not on loopback, and neither `--password-file` nor `--allow-anonymous` is given.
+pub(super) fn check_exposure(
+    arguments: &ServeArgs,
+    addresses: &[SocketAddr],
+) -> Result<(), Failure> {
+    if arguments.allow_anonymous || arguments.password_file.is_some() {
+        return Ok(());
+    }
+    match addresses.iter().find(|address| !is_loopback(address)) {
+        None => Ok(()),
+        Some(address) => Err(Failure::new(format!(
+            "refusing to listen on {address} without authentication, because others can reach it; \
+             add --password-file FILE, or --allow-anonymous to let everyone in"
+        ))),
+    }
+}
+
+fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+fn failure(option: &str, error: &mqtt_auth::LoadError) -> Failure {
+    Failure::new(format!("{option}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ServeArgs;
+
+    fn arguments(line: &str) -> ServeArgs {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Only {
+            #[command(flatten)]
+            serve: ServeArgs,
+        }
+        Only::parse_from(std::iter::once("x").chain(line.split_whitespace())).serve
+    }
+
+    #[test]
+    fn everyone_may_come_in_on_loopback_only() {
+        let check = |line, address: &str| {
+            check_exposure(
+                &arguments(line),
+                &["127.0.0.1:1".parse().unwrap(), address.parse().unwrap()],
+            )
+        };
+        for address in ["127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(check("", address), Ok(()), "{address}");
+        }
+        for address in ["0.0.0.0:1", "[::]:1", "192.168.0.1:1", "[::ffff:10.0.0.1]:1"] {
+            let text = check("", address).unwrap_err().to_string();
+            assert!(text.contains(address) && text.contains("--allow-anonymous"), "{text}");
+            assert_eq!(check("--allow-anonymous", address), Ok(()), "{address}");
+            assert_eq!(check("--password-file x", address), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_with_its_option() {
+        let text =
+            Access::load(&arguments("--acl-file /does/not/exist")).err().unwrap().to_string();
+        assert!(text.starts_with("--acl-file: cannot read /does/not/exist: "), "{text}");
+    }
+}

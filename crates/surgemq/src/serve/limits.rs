@@ -1,0 +1,76 @@
+//! From options to the server's limits.
+
+use mqtt_server::Limits;
+
+use crate::cli::LimitArgs;
+
+/// The server's defaults, with what was given in their place.
+pub(super) fn limits(given: &LimitArgs) -> Limits {
+    let mut limits = Limits::default();
+    let protocol = &mut limits.protocol;
+    replace(&mut protocol.maximum_packet_size, given.max_packet_size);
+    replace(&mut protocol.maximum_qos, given.max_qos);
+    replace(&mut protocol.receive_maximum, given.receive_maximum);
+    replace(&mut protocol.topic_alias_maximum, given.topic_alias_maximum);
+    protocol.server_keep_alive_secs = given.server_keep_alive;
+    protocol.retain_available = !given.no_retain;
+    protocol.wildcards_available = !given.no_wildcards;
+    protocol.shared_subscriptions_available = !given.no_shared;
+    protocol.subscription_identifiers_available = !given.no_subscription_ids;
+    // A queue that holds less than one message of the largest size could not deliver it.
+    let largest = usize::try_from(protocol.maximum_packet_size).unwrap_or(usize::MAX);
+    limits.queue.bytes_max = limits.queue.bytes_max.max(largest.saturating_mul(2));
+    replace(&mut limits.client_id_bytes_max, given.max_client_id_bytes.map(usize::from));
+    let connections = given.max_connections.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.connections_max, connections);
+    replace(&mut limits.sys_interval_secs, given.sys_interval);
+    limits
+}
+
+fn replace<T>(default: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *default = given;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mqtt_packet::QoS;
+
+    use super::*;
+
+    #[test]
+    fn nothing_given_is_the_default() {
+        let limits = limits(&LimitArgs::default());
+        assert_eq!(format!("{limits:?}"), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn what_is_given_counts() {
+        let limits = limits(&LimitArgs {
+            max_packet_size: Some(268_435_460),
+            max_qos: Some(QoS::AtLeastOnce),
+            no_retain: true,
+            no_wildcards: true,
+            no_shared: true,
+            no_subscription_ids: true,
+            server_keep_alive: Some(7),
+            receive_maximum: Some(8),
+            topic_alias_maximum: Some(0),
+            max_client_id_bytes: Some(23),
+            max_connections: Some(9),
+            sys_interval: Some(0),
+        });
+        let protocol = &limits.protocol;
+        assert_eq!(protocol.maximum_packet_size, 268_435_460);
+        assert!(limits.queue.bytes_max > 268_435_460, "the largest message fits into a queue");
+        assert_eq!(protocol.maximum_qos, QoS::AtLeastOnce);
+        assert!(!protocol.retain_available && !protocol.wildcards_available);
+        assert!(!protocol.shared_subscriptions_available);
+        assert!(!protocol.subscription_identifiers_available);
+        assert_eq!(protocol.server_keep_alive_secs, Some(7));
+        assert_eq!((protocol.receive_maximum, protocol.topic_alias_maximum), (8, 0));
+        assert_eq!((limits.client_id_bytes_max, limits.connections_max), (23, 9));
+        assert_eq!(limits.sys_interval_secs, 0);
+    }
+}
