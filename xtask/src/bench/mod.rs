@@ -19,6 +19,7 @@ mod stats;
 
 use std::{
     error::Error,
+    path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -27,11 +28,11 @@ use clap::{Args, Subcommand};
 use self::{
     contender::{Contender, OURS},
     machine::Machine,
-    report::json::Results,
+    report::{json::Results, page},
     run::Runner,
     scenario::{Breadth, scenarios},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, process};
 
 /// What to measure, and against whom.
 #[derive(Debug, Args)]
@@ -60,6 +61,12 @@ pub(crate) struct Options {
     /// Leave a broker out: surgemq, floor or mosquitto; may be given several times.
     #[arg(long, value_name = "NAME")]
     without: Vec<String>,
+    /// Write docs/benchmarks.md and its plots from this run.
+    #[arg(long)]
+    write_docs: bool,
+    /// Measure nothing; take an earlier run from this file.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     /// The cargo profile of the broker and the load.
     #[arg(long, default_value = "dist")]
     profile: String,
@@ -98,7 +105,18 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             list(options);
             Ok(())
         }
-        None => measure(options),
+        None => {
+            let (results, directory) = match &options.from {
+                Some(path) => (Results::load(path)?, path.parent().unwrap_or(path).to_owned()),
+                None => measure(options)?,
+            };
+            page::write_plots(&results, &directory)?;
+            println!("{}", directory.join("bench-*.svg").display());
+            if options.write_docs {
+                page::write_docs(&results, &process::root())?;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -118,7 +136,7 @@ fn list(options: &Options) {
     }
 }
 
-fn measure(options: &Options) -> Result<(), Failure> {
+fn measure(options: &Options) -> Result<(Results, PathBuf), Failure> {
     let scenarios = scenarios(options.breadth(), options.only.as_deref());
     if scenarios.is_empty() {
         return Err(Failure::new("no scenario has such a name: see `cargo xtask bench --list`"));
@@ -145,7 +163,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
     let (rounds, seconds) = (runner.rounds, runner.seconds);
     let results = Results { time, machine, rounds, seconds, contenders, rows };
     println!("\n{}", results.save(&runner.directory)?.display());
-    Ok(())
+    Ok((results, runner.directory))
 }
 
 /// An error of the standard library's kind as a failure of the task.

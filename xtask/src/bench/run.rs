@@ -74,6 +74,7 @@ impl Runner {
                 let result = self.measure(scenario, contender);
                 rows.push(Row {
                     scenario: scenario.id.clone(),
+                    kind: scenario.kind,
                     contender: contender.name.clone(),
                     round,
                     measured: result.as_ref().ok().cloned(),

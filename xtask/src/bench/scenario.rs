@@ -1,5 +1,7 @@
 //! What is measured: every scenario by name, and which of them a run takes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::bench::{
     procfs,
     spec::{FilterKind, Flow, Shape, Version, Work},
@@ -17,7 +19,7 @@ pub(crate) enum Breadth {
 }
 
 /// What kind of figures a scenario gives, and so which table it stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Throughput,
     Latency,

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bench::{contender::Contender, machine::Machine, spec::Measured},
+    bench::{contender::Contender, machine::Machine, scenario::Kind, spec::Measured},
     failure::Failure,
 };
 
@@ -16,6 +16,7 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) scenario: String,
+    pub(crate) kind: Kind,
     pub(crate) contender: String,
     pub(crate) round: u32,
     pub(crate) measured: Option<Measured>,

@@ -168,6 +168,7 @@ mod tests {
             Measured { out_per_s, missing, due: 100, in_per_s: 1.0, ..Measured::default() };
         Row {
             scenario: "s".into(),
+            kind: Kind::Throughput,
             contender: contender.into(),
             round,
             measured: Some(measured),
