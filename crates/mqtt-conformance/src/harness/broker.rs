@@ -36,7 +36,7 @@ impl Fleet {
         let directory =
             std::env::temp_dir().join(format!("mqtt-conformance-{}", std::process::id()));
         fs::create_dir_all(&directory)?;
-        for (name, text) in [("passwords", PASSWORDS), ("acl", ACL), ("patterns", PATTERNS)] {
+        for (name, text) in [("passwords", PASSWORDS), ("acl", ACL), ("patterns", PATTERNS), ("empty", "\n# nothing\n")] {
             write_private(&directory.join(name), text)?;
         }
         let running = Mutex::new(BTreeMap::new());
@@ -59,6 +59,12 @@ impl Fleet {
     pub(crate) fn has_died(&self, profile: Profile) -> bool {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.get_mut(&profile).is_some_and(|entry| entry.as_mut().is_ok_and(Started::has_ended))
+    }
+
+    /// Where the output of the broker with this configuration goes, if it was started here.
+    pub(crate) fn log(&self, profile: Profile) -> Option<PathBuf> {
+        let path = self.directory.join(format!("{}.log", profile.name()));
+        path.exists().then_some(path)
     }
 
     fn start(&self, profile: Profile) -> Result<Started, String> {
@@ -140,7 +146,7 @@ impl Fleet {
     /// Puts the port and the paths in place of their names.
     fn fill(&self, word: &str, port: u16) -> String {
         let mut filled = word.replace("{port}", &port.to_string());
-        for name in ["passwords", "acl", "patterns"] {
+        for name in ["passwords", "acl", "patterns", "empty"] {
             let path = self.directory.join(name).display().to_string();
             filled = filled.replace(&format!("{{{name}}}"), &path);
         }

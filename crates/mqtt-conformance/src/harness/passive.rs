@@ -98,12 +98,18 @@ impl Watch {
         let note = |id: &'static str, holds: bool, why: &str| {
             to.note(version, id, holds, &|| format!("{why}: {} (in {story})", packet.describe()));
         };
-        if version.is_v5() {
+        // A server that does not know the version that was asked for refuses in the form of 3.1.1.
+        let old_refusal = self.connacks == 0 && packet.raw == [0x20, 2, 0, 1];
+        if old_refusal {
+            note("MQTT-3.1.2-2", true, "");
+        } else if version.is_v5() {
             self.judge_v5(packet, &note);
         } else {
             self.judge_v3(packet, &note);
         }
         self.remember(packet);
+        // The CONNACK of 3.1 does not tell whether the session is new.
+        self.resumed |= version == Version::V31;
     }
 
     fn judge_v5(&self, packet: &Packet, note: &dyn Fn(&'static str, bool, &str)) {

@@ -454,9 +454,14 @@ impl Peer {
 
     /// The server refuses a CONNECT: it may send CONNACK with one of these codes, then it closes.
     pub(crate) fn refused(&mut self, codes: &[u8]) -> Done {
+        self.refused_within(PATIENCE, codes)
+    }
+
+    /// As `refused`, with another patience.
+    pub(crate) fn refused_within(&mut self, patience: Duration, codes: &[u8]) -> Done {
         let mut said = false;
         loop {
-            match self.event(PATIENCE)? {
+            match self.event(patience)? {
                 Event::Closed => return Ok(()),
                 Event::Silence if said => fail!("expected a close after the refusal"),
                 Event::Silence => fail!("expected a refusal, got an open connection"),

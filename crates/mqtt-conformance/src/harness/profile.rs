@@ -13,6 +13,8 @@ pub(crate) enum Profile {
     Acl,
     /// The users of `Password`; pattern rules with the user name and the client id.
     Patterns,
+    /// Anonymous access; an access file with nothing but a comment.
+    EmptyAcl,
     /// Maximum QoS 0.
     MaxQos0,
     /// Maximum QoS 1.
@@ -43,6 +45,7 @@ impl Profile {
         Self::Password,
         Self::Acl,
         Self::Patterns,
+        Self::EmptyAcl,
         Self::MaxQos0,
         Self::MaxQos1,
         Self::NoRetain,
@@ -63,6 +66,7 @@ impl Profile {
             Self::Password => "password",
             Self::Acl => "acl",
             Self::Patterns => "patterns",
+            Self::EmptyAcl => "empty-acl",
             Self::MaxQos0 => "max-qos-0",
             Self::MaxQos1 => "max-qos-1",
             Self::NoRetain => "no-retain",
@@ -83,6 +87,7 @@ impl Profile {
             Self::Password => &["--password-file", "{passwords}"],
             Self::Acl => &["--allow-anonymous", "--acl-file", "{acl}"],
             Self::Patterns => &["--password-file", "{passwords}", "--acl-file", "{patterns}"],
+            Self::EmptyAcl => &["--allow-anonymous", "--acl-file", "{empty}"],
             Self::MaxQos0 => &["--allow-anonymous", "--max-qos", "0"],
             Self::MaxQos1 => &["--allow-anonymous", "--max-qos", "1"],
             Self::NoRetain => &["--allow-anonymous", "--no-retain"],
@@ -105,6 +110,7 @@ impl Profile {
             Self::Patterns => {
                 "allow_anonymous false\npassword_file {passwords}\nacl_file {patterns}\n"
             }
+            Self::EmptyAcl => "allow_anonymous true\nacl_file {empty}\n",
             Self::MaxQos0 => "allow_anonymous true\nmax_qos 0\n",
             Self::MaxQos1 => "allow_anonymous true\nmax_qos 1\n",
             Self::NoRetain => "allow_anonymous true\nretain_available false\n",

@@ -1,8 +1,9 @@
 //! What a test is given: a broker to talk to, names that nobody else uses, and common steps.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bytes::hex;
 use super::connect::Connect;
@@ -34,6 +35,8 @@ pub(crate) struct Story {
     pub(crate) profile: Profile,
     /// The statement under test.
     pub(crate) id: &'static str,
+    /// What the broker wrote, if it was started by this run.
+    pub(crate) log: Option<PathBuf>,
     /// A short name that is unique in this run and, nearly, among runs.
     pub(crate) unique: String,
 }
@@ -153,6 +156,36 @@ impl Story {
         codes: &[u8],
     ) -> Done {
         cases.into_iter().try_for_each(|bytes| self.offend(bytes, codes))
+    }
+
+    /// After an abuse: a fresh client goes through a round trip in less than a second. Tried three
+    /// times, since other tests load the machine too.
+    pub(crate) fn is_alive(&self) -> Done {
+        let mut result = Ok(());
+        for _ in 0..3 {
+            result = self.round_trip();
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    fn round_trip(&self) -> Done {
+        let began = Instant::now();
+        let mut peer = self.client("Ctl")?;
+        if self.profile == Profile::EmptyAcl {
+            return peer.ping();
+        }
+        // A topic that all profiles permit.
+        let topic = format!("clients/{}", self.client_id("Ctl"));
+        let qos = if self.profile == Profile::MaxQos0 { 0 } else { 1 };
+        peer.listen(&topic, qos)?;
+        peer.publish(Publish::new(&topic, "control").qos(qos))?;
+        peer.takes("control")?;
+        let took = began.elapsed();
+        ensure!(took < seconds(1), "the round trip of a control client takes {took:?}");
+        Ok(())
     }
 
     /// Waits, where the statement is about time.

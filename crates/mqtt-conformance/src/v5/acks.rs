@@ -44,7 +44,8 @@ let mut peer = t.client("c")?;
 /// [MQTT-3.7.2-1] PUBCOMP reason is 00 or 92.
 fn mqtt5_3_7_2_1(t: &Story) -> Done {
 let mut peer = t.client("c")?;
-    same!(peer.release(77)?, 0x92, "the code of PUBCOMP for an unknown id");
+    let code = peer.release(77)?;
+    ensure!([0, 0x92].contains(&code), "PUBCOMP for an unknown id has the code {code:02X}");
     let mut peer = one_delivery(t, 2)?;
     let id = peer.receive()?.id;
     peer.answer(5, id);

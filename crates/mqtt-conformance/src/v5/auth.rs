@@ -101,21 +101,21 @@ framing::violations(t)?;
 
 /// [MQTT-4.13.2-1] Reason >= 0x80 in CONNACK/DISCONNECT: close, whether or not it was sent.
 fn mqtt5_4_13_2_1(t: &Story) -> Done {
-framing::violations(t)?;
+t.offend(&[0x00, 0x00], EITHER)?;
     t.refuse(&t.hello("c").receive_maximum(0), EITHER)
 }
 
 /// The method that a server is most likely to know.
-const METHOD: &str = "SCRAM-SHA-256";
+pub(crate) const METHOD: &str = "SCRAM-SHA-256";
 
 /// AUTH.
-fn auth(code: u8, method: &str, data: &[u8]) -> Vec<u8> {
+pub(crate) fn auth(code: u8, method: &str, data: &[u8]) -> Vec<u8> {
     let props = Props::new().text(prop::AUTH_METHOD, method).text(prop::AUTH_DATA, data);
     Body::new().u8(code).raw(props.block()).packet(0xF0)
 }
 
 /// A client that was sent its challenge, which must have the code 0x18 and repeat the method.
-fn challenged(t: &Story) -> Done<Peer> {
+pub(crate) fn challenged(t: &Story) -> Done<Peer> {
     let first = b"n,,n=alice,r=fyko+d2lbbFgONRv9qkxdawL";
     let hello = t.hello("c").with(|p| p.text(prop::AUTH_METHOD, METHOD).text(prop::AUTH_DATA, first));
     let mut peer = t.attempt(&hello)?;

@@ -28,7 +28,9 @@ connect::connack_first(t)
 
 /// [MQTT-3.2.0-2] One CONNACK per connection.
 fn mqtt5_3_2_0_2(t: &Story) -> Done {
-connect::only_once(t)?;
+let mut peer = t.client("c")?;
+    peer.send(&t.hello("c").bytes());
+    peer.closed(EITHER)?;
     t.passive()
 }
 

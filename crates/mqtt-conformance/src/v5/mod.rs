@@ -1,7 +1,7 @@
 //! The statements of MQTT 5.0, by section.
 
 mod acks;
-mod auth;
+pub(crate) mod auth;
 mod behaviour;
 mod connack;
 mod connect;

@@ -140,7 +140,8 @@ let topic = t.topic("after");
     peer.closed(&[])?;
     observer.quiet()?;
     // And the server: nothing comes behind its own DISCONNECT.
-    framing::violations(t)
+    t.offend(&[0x00, 0x00], EITHER)?;
+    t.offend(&t.hello("again").bytes(), EITHER)
 }
 
 /// [MQTT-3.14.4-2] The sender closes the connection.

@@ -1,0 +1,455 @@
+//! Groups D to G: SUBSCRIBE, sessions, transport, operation.
+
+use crate::harness::peer::subscribe;
+use crate::harness::prelude::*;
+use crate::shared::{session, subscribe as subscribing, text, topics, unsubscribe};
+
+use super::{BOTH, may_end};
+
+pub(super) const TESTS: &[Test] = &[
+    test("D01", d01).on(BOTH),
+    test("D02", d02).on(BOTH),
+    test("D03", d03).on(BOTH),
+    test("D04", d04).on(BOTH),
+    test("D05", d05).on(BOTH),
+    test("D06", d06).with(Profile::Abuse).on(BOTH),
+    test("D07", d07).on(BOTH),
+    test("D08", d08).with(Profile::Acl).on(BOTH),
+    test("D09", d09).on(BOTH),
+    test("D10", d10).with(Profile::Acl).on(BOTH),
+    test("D11", d11).with(Profile::Acl).on(BOTH),
+    test("D13", d13).with(Profile::Acl).on(BOTH),
+    test("D14", d14),
+    test("D15", d15),
+    test("D16", d16).with(Profile::Abuse).on(BOTH).slow(),
+    test("D17", d17).with(Profile::Abuse).on(BOTH).slow(),
+    test("D18", d18).with(Profile::Abuse).on(BOTH).slow(),
+    test("D19", d19).with(Profile::Abuse).on(BOTH).slow(),
+    test("D20", d20).with(Profile::Abuse).on(BOTH).slow(),
+    test("D21", d21).with(Profile::Abuse).on(BOTH).slow(),
+    test("D22", d22).on(BOTH),
+    test("D24", d24).on(BOTH).slow(),
+    test("D25", d25).with(Profile::Abuse).on(BOTH).slow(),
+    test("D26", d26).with(Profile::Abuse).slow(),
+    test("D27", d27),
+    test("D28", d28).on(BOTH),
+    test("E01", e01).with(Profile::Abuse).on(BOTH).slow(),
+    test("E02", e02).with(Profile::Abuse).on(BOTH).slow(),
+    test("E06", e06).with(Profile::Abuse).on(BOTH).slow(),
+    test("E07", e07).slow(),
+    test("E14", e14).with(Profile::Abuse).passive(),
+    test("F01", f01).with(Profile::Abuse).on(BOTH),
+    test("G01", g01).with(Profile::EmptyAcl).on(BOTH),
+    test("G10", g10).with(Profile::Password).passive(),
+];
+
+/// [D01] No filters (82 02 00 01 / 82 03 00 01 00); UNSUBSCRIBE likewise.
+fn d01(t: &Story) -> Done {
+subscribing::no_filter(t)?;
+    unsubscribe::no_filter(t)
+}
+
+/// [D02] Options with reserved bits, QoS 3, Retain Handling 3.
+fn d02(t: &Story) -> Done {
+let options: &[u8] = if t.version.is_v5() { &[0x03, 0x30, 0x40, 0x80, 0xC0] } else { &[3, 4, 8, 0x80] };
+    subscribing::bad_options(t, options)
+}
+
+/// [D03] Packet id 0; id still in use.
+fn d03(t: &Story) -> Done {
+crate::shared::ids::zero(t)
+}
+
+/// [D04] Empty filter; bad UTF-8; U+0000.
+fn d04(t: &Story) -> Done {
+subscribing::bad_text(t)?;
+    text::no_nul_in_topics(t)?;
+    topics::refused_filters(t, &[""])
+}
+
+/// [D05] 'a#', 'a/#/b', '#/', '##', 'a+', '+a', 'a/+b'.
+fn d05(t: &Story) -> Done {
+topics::refused_filters(t, &["a#", "a/#/b", "#/", "##", "a+", "+a", "a/+b"])
+}
+
+/// [D06] Filter of 32,767 x '+/' and topics with as many levels.
+fn d06(t: &Story) -> Done {
+let filter = "+/".repeat(32_767);
+    let mut peer = t.client("s")?;
+    peer.send(&subscribe(t.version, 1, &Props::new(), &[(&filter, 0)]));
+    may_end(&mut peer, &[0x8F, 0x81, 0x82, 0x95, 0x97])?;
+    let mut publisher = t.client("p")?;
+    publisher.send(&Publish::new("a/".repeat(32_767), "x").bytes(t.version));
+    may_end(&mut publisher, &[0x90, 0x81, 0x82, 0x95, 0x97])
+}
+
+/// [D07] '$share', '$share/', '$share/g', '$share//t', '$share/g/', '$share/+/t', '$share/#',
+/// '$SHARE/g/t'.
+fn d07(t: &Story) -> Done {
+let shares = ["$share", "$share/", "$share/g", "$share//t", "$share/g/", "$share/+/t", "$share/#"];
+    if t.version.is_v5() {
+        return topics::refused_filters(t, &shares[1..]);
+    }
+    // For 3.1.1 these may be plain filters.
+    for filter in shares {
+        let mut peer = t.client("s")?;
+        peer.send(&subscribe(t.version, 1, &Props::new(), &[(filter, 0)]));
+        may_end(&mut peer, &[])?;
+    }
+    Ok(())
+}
+
+/// [D08] '$share/g/secret' where 'secret' is denied.
+fn d08(t: &Story) -> Done {
+let denied = format!("denied/{}", t.unique);
+    let mut peer = t.client("c")?;
+    let _ = peer.subscribe(&format!("$share/g/{denied}"), 1);
+    let mut publisher = t.client("p")?;
+    let _ = publisher.publish(Publish::new(&denied, "secret").qos(1));
+    peer.quiet()
+}
+
+/// [D09] '$share/g/#' and '$SYS'.
+fn d09(t: &Story) -> Done {
+let mut peer = t.client("c")?;
+    if peer.subscribe(&format!("$share/g{}/#", t.unique), 0)? >= 0x80 {
+        return Err(Stop::NotSupported("the server has no shared subscriptions".to_owned()));
+    }
+    let got = peer.collect_for(seconds(3))?;
+    let leaked = got.iter().find(|each| each.topic.starts_with(b"$"));
+    ensure!(leaked.is_none(), "a shared '#' took {:?}", leaked.map(|p| p.topic.clone()));
+    Ok(())
+}
+
+/// [D10] First filter permitted, later ones denied, in one packet.
+fn d10(t: &Story) -> Done {
+subscribing::denied_filters(t)
+}
+
+/// [D11] '#', '+', '+/+', '$SYS/#', '+/#' by a user with narrow rights.
+fn d11(t: &Story) -> Done {
+let denied = format!("denied/{}", t.unique);
+    let mut peer = t.client("c")?;
+    for filter in ["#", "+/+", "+/#", "denied/#", "denied/+"] {
+        let _ = peer.subscribe(filter, 1);
+    }
+    let mut publisher = t.client("p")?;
+    let _ = publisher.publish(Publish::new(&denied, "secret").qos(1).retain());
+    let got = peer.collect_for(seconds(2))?;
+    let leaked = got.iter().any(|each| each.topic.starts_with(b"denied/"));
+    ensure!(!leaked, "a message of a denied topic was delivered");
+    Ok(())
+}
+
+/// [D13] Retained messages of denied topics through a permitted wildcard.
+fn d13(t: &Story) -> Done {
+let denied = format!("denied/{}", t.unique);
+    let mut publisher = t.client("p")?;
+    let _ = publisher.publish(Publish::new(&denied, "secret").qos(1).retain());
+    let mut peer = t.client("c")?;
+    let _ = peer.subscribe("+/+", 1);
+    let got = peer.collect_for(seconds(1))?;
+    ensure!(!got.iter().any(|m| m.topic.starts_with(b"denied/")), "a denied retained message");
+    Ok(())
+}
+
+/// [D14] No Local on '$share'.
+fn d14(t: &Story) -> Done {
+t.client("n")?.needs(prop::SHARED_AVAILABLE, "shared subscriptions")?;
+    let filter = format!("$share/g/{}", t.topic("a"));
+    t.offend(&subscribe(t.version, 1, &Props::new(), &[(&filter, 4)]), PROTOCOL_ERROR)
+}
+
+/// [D15] Subscription Identifier 0; > 268,435,455; given twice.
+fn d15(t: &Story) -> Done {
+let topic = t.topic("a");
+    let five = Value::Raw(vec![0xFF, 0xFF, 0xFF, 0xFF, 0x01]);
+    for (props, codes) in [
+        (Props::new().var(prop::SUBSCRIPTION_ID, 0), PROTOCOL_ERROR),
+        (Props::new().with(prop::SUBSCRIPTION_ID, five), MALFORMED),
+        (Props::new().var(prop::SUBSCRIPTION_ID, 1).twice(), PROTOCOL_ERROR),
+    ] {
+        t.offend(&subscribe(t.version, 1, &props, &[(&topic, 0)]), codes)?;
+    }
+    Ok(())
+}
+
+/// [D16] 260,000 one-letter filters in a 1 MB packet; repeated identical filter.
+fn d16(t: &Story) -> Done {
+let mut peer = t.client("s")?;
+    let filters = vec![("x", 0); 250_000];
+    peer.send(&subscribe(t.version, 1, &Props::new(), &filters));
+    may_end(&mut peer, &[0x95, 0x97, 0x81])
+}
+
+/// [D17] 1,000,000 subscriptions by one client.
+fn d17(t: &Story) -> Done {
+let mut peer = t.client("s")?;
+    for round in 0..100 {
+        let names: Vec<_> = (0..200).map(|index| t.topic(&format!("{round}/{index}"))).collect();
+        let filters: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
+        let codes = peer.subscribe_all(&Props::new(), &filters)?;
+        let fine = codes.iter().all(|code| [0, 0x80, 0x97].contains(code));
+        ensure!(fine, "a code that is neither 0 nor a quota");
+    }
+    Ok(())
+}
+
+/// [D18] 1,000 overlapping filters by one client, publish 10,000/s.
+fn d18(t: &Story) -> Done {
+let mut peer = t.client("s")?;
+    let topic = t.topic("a/b/c/d/e/f/g/h/i/j");
+    let levels: Vec<_> = topic.split('/').collect();
+    for mask in 0..1000_u32 {
+        let filter: Vec<_> = levels
+            .iter()
+            .enumerate()
+            .map(|(at, level)| if at > 0 && mask >> (at - 1) & 1 == 1 { "+" } else { level })
+            .collect();
+        peer.listen(&filter.join("/"), 0)?;
+    }
+    t.say(&topic, "x")?;
+    let copies = peer.collect(seconds(1))?;
+    ensure!((1..=1000).contains(&copies.len()), "{} copies for 1000 filters", copies.len());
+    Ok(())
+}
+
+/// [D19] '#' on 1,000,000 retained messages.
+fn d19(t: &Story) -> Done {
+let base = t.topic("retained");
+    let mut publisher = t.client("p")?;
+    for index in 0..2000 {
+        publisher.send_publish(Publish::new(format!("{base}/{index}"), "x").retain());
+    }
+    publisher.ping()?;
+    let mut peer = t.client("s")?;
+    peer.listen(&format!("{base}/#"), 0)?;
+    let mut other = t.client("o")?;
+    other.ping()?;
+    let got = peer.collect(seconds(2))?.len();
+    same!(got, 2000, "retained messages");
+    for index in 0..2000 {
+        publisher.send_publish(Publish::new(format!("{base}/{index}"), "").retain());
+    }
+    publisher.ping()
+}
+
+/// [D20] Same as D19 in a loop, 10 SUBSCRIBEs per second, Retain Handling 0.
+fn d20(t: &Story) -> Done {
+let base = t.topic("retained");
+    let mut publisher = t.client("p")?;
+    for index in 0..500 {
+        publisher.send_publish(Publish::new(format!("{base}/{index}"), "x").retain());
+    }
+    publisher.ping()?;
+    let mut peer = t.client("s")?;
+    for id in 1..=50 {
+        peer.send(&subscribe(t.version, id, &Props::new(), &[(&format!("{base}/#"), 0)]));
+    }
+    // The answers are not read: the broker may slow or end this client, nobody else.
+    for index in 0..500 {
+        publisher.send_publish(Publish::new(format!("{base}/{index}"), "").retain());
+    }
+    publisher.ping()
+}
+
+/// [D21] Subscribe/unsubscribe 10,000 times per second under publish, with reconnects.
+fn d21(t: &Story) -> Done {
+let topic = t.topic("flip");
+    let mut publisher = t.client("p")?;
+    for _ in 0..5 {
+        let mut peer = t.client("s")?;
+        for _ in 0..200 {
+            peer.listen(&topic, 0)?;
+            publisher.send_publish(Publish::new(&topic, "x"));
+            peer.unsubscribe(&[&topic])?;
+        }
+    }
+    publisher.ping()
+}
+
+/// [D22] Subscribe '$share/g/t', subscribe 't', unsubscribe one of them, repeat.
+fn d22(t: &Story) -> Done {
+let topic = t.topic("t");
+    let shared = format!("$share/g{}/{topic}", t.unique);
+    let mut peer = t.client("c")?;
+    for _ in 0..10 {
+        peer.listen(&topic, 1)?;
+        if peer.subscribe(&shared, 1)? >= 0x80 {
+            return Err(Stop::NotSupported("the server has no shared subscriptions".to_owned()));
+        }
+        peer.unsubscribe(&[&topic])?;
+        t.say(&topic, "shared")?;
+        peer.takes("shared")?;
+        peer.unsubscribe(&[&shared])?;
+        peer.listen(&topic, 1)?;
+        t.say(&topic, "plain")?;
+        peer.takes("plain")?;
+        peer.unsubscribe(&[&topic])?;
+    }
+    t.say(&topic, "none")?;
+    peer.quiet()
+}
+
+/// [D24] Unsubscribe mid-flow; unsubscribe unknown; 100,000 filters.
+fn d24(t: &Story) -> Done {
+unsubscribe::begun_is_completed(t)?;
+    unsubscribe::always_answered(t)?;
+    let mut peer = t.client("many")?;
+    let filters = vec!["unknown"; 20_000];
+    let id = 9;
+    peer.send(&crate::harness::peer::unsubscribe(t.version, id, &filters));
+    may_end(&mut peer, &[0x95, 0x97])
+}
+
+/// [D25] 100,000 share names on one filter.
+fn d25(t: &Story) -> Done {
+let topic = t.topic("a");
+    let mut peer = t.client("s")?;
+    for round in 0..20 {
+        let names: Vec<_> = (0..100).map(|index| format!("$share/{round}x{index}/{topic}")).collect();
+        let filters: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
+        let codes = peer.subscribe_all(&Props::new(), &filters)?;
+        let fine = codes.iter().all(|code| [0, 0x80, 0x97, 0x9E].contains(code));
+        ensure!(fine, "a code that is neither 0 nor a quota");
+    }
+    t.say(&topic, "x")
+}
+
+/// [D26] All members of a share group offline, 1,000,000 messages.
+fn d26(t: &Story) -> Done {
+let topic = t.topic("a");
+    let mut member = t.durable("m")?;
+    member.listen(&format!("$share/g{}/{topic}", t.unique), 1)?;
+    member.disconnect();
+    let mut publisher = t.client("p")?;
+    for _ in 0..3000 {
+        publisher.publish(Publish::new(&topic, "x").qos(1))?;
+    }
+    Ok(())
+}
+
+/// [D27] One member of a share group never acks.
+fn d27(t: &Story) -> Done {
+let topic = t.topic("a");
+    let shared = format!("$share/g{}/{topic}", t.unique);
+    let mut lazy = t.connect(&t.hello("lazy").receive_maximum(1))?;
+    let mut busy = t.client("busy")?;
+    lazy.listen(&shared, 1)?;
+    busy.listen(&shared, 1)?;
+    for index in 0..20 {
+        t.say(&topic, &format!("{index}"))?;
+    }
+    let got = busy.collect(seconds(1))?.len();
+    ensure!(got >= 9, "the busy member of two got {got} of 20 messages");
+    Ok(())
+}
+
+/// [D28] SUBSCRIBE pipelined before CONNACK.
+fn d28(t: &Story) -> Done {
+crate::shared::connect::connack_first(t)
+}
+
+/// [E01] Subscriber never acks, 100,000 messages for it.
+fn e01(t: &Story) -> Done {
+let topic = t.topic("unacked");
+    let mut peer = t.client("c")?;
+    peer.listen(&topic, 1)?;
+    let mut publisher = t.client("p")?;
+    for _ in 0..5000 {
+        publisher.publish(Publish::new(&topic, "x".repeat(100)).qos(1))?;
+    }
+    publisher.ping()
+}
+
+/// [E02] Subscriber stops reading (zero window) under traffic.
+fn e02(t: &Story) -> Done {
+let topic = t.topic("window");
+    let mut stuck = t.client("s")?;
+    stuck.listen(&topic, 1)?;
+    let mut publisher = t.client("p")?;
+    for _ in 0..1000 {
+        publisher.publish(Publish::new(&topic, "x".repeat(10_000)).qos(1))?;
+    }
+    publisher.ping()
+}
+
+/// [E06] Offline session receives 1,000,000 messages.
+fn e06(t: &Story) -> Done {
+let topic = t.topic("offline");
+    t.absent("c", &topic, 1)?;
+    let mut publisher = t.client("p")?;
+    for _ in 0..5000 {
+        publisher.publish(Publish::new(&topic, "x".repeat(1000)).qos(1))?;
+    }
+    let mut peer = t.connect(&t.hello("c").durable())?;
+    ensure!(peer.session_present, "the session is gone");
+    peer.take().map(drop)
+}
+
+/// [E07] Reconnect exactly at session expiry or will delay (race), 10,000 times.
+fn e07(t: &Story) -> Done {
+let topic = t.topic("will");
+    let mut observer = t.observer("o", &topic)?;
+    let mut will_expected = 0;
+    for _ in 0..3 {
+        let hello = t.hello("c").resume().expiry(1);
+        drop(t.connect(&hello.clone().will(Will::new(&topic, "will").delay(1)))?);
+        t.wait(std::time::Duration::from_millis(1000));
+        let peer = t.connect(&hello)?;
+        // Either the session ended and its will came, or neither did.
+        if !peer.session_present {
+            will_expected += 1;
+        }
+        peer.disconnect();
+        t.wait(seconds(2));
+    }
+    let got = observer.collect(seconds(1))?.len();
+    ensure!(got >= will_expected && got <= 3, "{will_expected} sessions ended, {got} wills came");
+    Ok(())
+}
+
+/// [E14] Exception or panic while one client's packet is handled.
+fn e14(t: &Story) -> Done {
+let Some(log) = &t.log else {
+        return Err(Stop::NotRun("the log of a broker that runs already is not known".to_owned()));
+    };
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let panicked = log.lines().find(|line| line.contains("panicked at"));
+    ensure!(panicked.is_none(), "in the log: {}", panicked.unwrap_or_default());
+    Ok(())
+}
+
+/// [F01] 50,000 TCP connects without data, from few addresses.
+fn f01(t: &Story) -> Done {
+let mut old = t.client("old")?;
+    let mut silent = Vec::new();
+    for _ in 0..500 {
+        match t.open() {
+            Ok(peer) => silent.push(peer),
+            Err(_) => break,
+        }
+    }
+    old.ping()
+}
+
+/// [G01] Empty ACL file; ACL file with only blanks or comments.
+fn g01(t: &Story) -> Done {
+let topic = t.topic("a");
+    let mut peer = t.client("c")?;
+    let _ = peer.subscribe(&topic, 1);
+    let mut publisher = t.client("p")?;
+    let _ = publisher.publish(Publish::new(&topic, "never").qos(1));
+    peer.quiet()
+}
+
+/// [G10] Passwords, tokens, payloads in logs, traces, $SYS, admin API.
+fn g10(t: &Story) -> Done {
+session::present_flag(t)?;
+    let Some(log) = &t.log else {
+        return Err(Stop::NotRun("the log of a broker that runs already is not known".to_owned()));
+    };
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    ensure!(!log.contains("wonderland") && !log.contains("builder"), "a password is in the log");
+    Ok(())
+}
