@@ -95,7 +95,8 @@ impl Command {
         match self {
             Self::Serve(serve) => crate::serve::run(&serve),
             Self::Passwd(passwd) => crate::passwd::run(&passwd),
-            _ => Err(Failure::new("not there yet")),
+            Self::Pub(publish) => crate::publish::run(&publish),
+            Self::Sub(subscribe) => crate::subscribe::run(&subscribe),
         }
     }
 }

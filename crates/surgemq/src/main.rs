@@ -1,13 +1,17 @@
 //! The SurgeMQ broker and its command-line tools.
 
 mod cli;
+mod connect;
 mod failure;
 mod format;
+mod log;
 mod passwd;
 mod properties;
+mod publish;
 mod runtime;
 mod serve;
 mod signals;
+mod subscribe;
 
 use std::process::ExitCode;
 

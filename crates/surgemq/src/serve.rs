@@ -2,7 +2,6 @@
 
 mod access;
 mod limits;
-mod log;
 
 use std::{io, process::ExitCode};
 
@@ -12,7 +11,7 @@ use self::access::Access;
 use crate::{
     cli::{self, ServeArgs},
     failure::Failure,
-    runtime,
+    log, runtime,
     signals::Stop,
 };
 

@@ -140,6 +140,12 @@ impl ConnectionArgs {
         for words in &self.properties {
             properties.add(words).map_err(Failure::usage)?;
         }
+        let (method, data) =
+            (&properties.connect.authentication_method, &properties.connect.authentication_data);
+        if data.is_some() && method.is_none() {
+            let text = "authentication-data needs -D connect authentication-method METHOD too";
+            return Err(Failure::usage(text));
+        }
         let version = self.decide_version(&properties, wants_v5)?;
         let url = self.url.clone().unwrap_or_default();
         let host = self.host.clone().or(Some(url.host)).filter(|host| !host.is_empty());

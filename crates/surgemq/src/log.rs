@@ -1,4 +1,4 @@
-//! What the broker says while it runs.
+//! What a command says on stderr while it runs.
 
 use std::io::{self, IsTerminal};
 
@@ -6,11 +6,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
-/// Logs on stderr from here on, one line for each event.
+/// Logs from here on, one line for each event that the filter lets through.
 ///
 /// # Errors
 /// The filter is not one.
-pub(super) fn start(filter: &str) -> Result<(), Failure> {
+pub(crate) fn start(filter: &str) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Failure::usage(format!(
             "--log {filter:?}: {error}; give off, error, warn, info, debug, trace, or a filter \
@@ -22,6 +22,11 @@ pub(super) fn start(filter: &str) -> Result<(), Failure> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     subscriber.try_init().map_err(|error| Failure::new(format!("cannot start the log: {error}")))
+}
+
+/// Logs what happens on the connection of `pub` or `sub`.
+pub(crate) fn start_debug() -> Result<(), Failure> {
+    start("off,surgemq=debug,mqtt_client=debug")
 }
 
 #[cfg(test)]

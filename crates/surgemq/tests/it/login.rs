@@ -1,0 +1,83 @@
+//! Password files, from `passwd` to the login.
+
+use std::path::Path;
+
+use crate::harness::{Broker, Finished, Process, scratch};
+
+fn passwd(options: &str, path: &Path, rest: &str) -> Finished {
+    Process::start(&format!("passwd {options} {} {rest}", path.display())).finish()
+}
+
+#[test]
+fn a_user_logs_in_with_the_password_of_the_file() {
+    let path = scratch("a_user_logs_in");
+    passwd("-c", &path, "alice s3cret").expect_success();
+    let line = format!("passwd {} bob", path.display());
+    Process::start(&line).give(b"from a pipe\n").finish().expect_success();
+    let broker = Broker::start(&format!("--password-file {}", path.display()));
+    broker.publish("-t a -n -u alice -P s3cret");
+    let bob = vec!["-u".into(), "bob".into(), "-P".into(), "from a pipe".into()];
+    let common = ["pub", "-h", "127.0.0.1", "-p", broker.port(), "-t", "a", "-n"];
+    let words = common.iter().map(|word| (*word).to_owned()).chain(bob).collect();
+    Process::start_with(words).finish().expect_success();
+    for wrong in ["-u alice -P wrong", "-u carol -P s3cret", ""] {
+        let old = broker.tool(&format!("pub -V 311 -t a -n {wrong}")).finish();
+        old.expect_failure(4, "Bad User Name or Password");
+        let new = broker.tool(&format!("pub -V 5 -t a -n {wrong}")).finish();
+        new.expect_failure(134, "0x86 Bad User Name or Password");
+    }
+}
+
+#[test]
+fn anonymous_clients_may_come_in_beside_users() {
+    let path = scratch("anonymous_beside_users");
+    passwd("-c", &path, "alice s3cret").expect_success();
+    let options = format!("--allow-anonymous --password-file {}", path.display());
+    let broker = Broker::start(&options);
+    broker.publish("-t a -n");
+    broker.publish("-t a -n -u alice -P s3cret");
+    broker.tool("pub -t a -n -u alice -P wrong").finish().expect_failure(4, "Bad User Name");
+}
+
+#[test]
+fn rules_say_who_may_do_what() {
+    let (path, rules) = (scratch("rules_users"), scratch("rules"));
+    passwd("-c", &path, "alice s3cret").expect_success();
+    std::fs::write(&rules, "user alice\ntopic write a\ntopic read b\n").unwrap();
+    let files = (path.display(), rules.display());
+    let broker = Broker::start(&format!("--password-file {} --acl-file {}", files.0, files.1));
+    let alice = "-V 5 -u alice -P s3cret";
+    let publish = |topic| broker.tool(&format!("pub {alice} -q 1 -t {topic} -m x")).finish();
+    publish("a").expect_success();
+    publish("b").expect_failure(135, "0x87 Not authorized");
+    let subscribe = |topic| broker.tool(&format!("sub {alice} -E -t {topic}")).finish();
+    subscribe("b").expect_success();
+    subscribe("a").expect_failure(135, "0x87 Not authorized");
+}
+
+#[test]
+fn the_file_is_changed_only_as_asked() {
+    let path = scratch("changed_as_asked");
+    passwd("", &path, "alice x").expect_failure(1, "add -c to make a new one");
+    passwd("-c", &path, "alice x").expect_success();
+    passwd("-c", &path, "bob x").expect_failure(1, "leave -c out to change it");
+    passwd("", &path, "bob x").expect_success();
+    passwd("-D", &path, "alice").expect_success();
+    passwd("-D", &path, "alice").expect_failure(1, "there is no user \"alice\"");
+    passwd("", &path, "a:b x").expect_failure(1, ":");
+    Process::start(&format!("passwd {} bob", path.display()))
+        .give(b"\n")
+        .finish()
+        .expect_failure(1, "the password is empty");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("bob:$argon2id$") && text.lines().count() == 1, "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let path = scratch("owner_alone");
+    passwd("-c", &path, "alice x").expect_success();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
