@@ -110,15 +110,23 @@ pub(crate) fn text(input: &[u8]) -> Parsed<'_, &str> {
 /// (U5-002), and topics in the field hold them.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Fault<'_>> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => match bytes.iter().position(|&byte| byte == 0) {
-            None => Ok(text),
-            Some(i) => Err(Fault { kind: DecodeErrorKind::NullCharacter, at: tail(bytes, i) }),
-        },
+        Ok(text) if !has_null(bytes) => Ok(text),
+        Ok(_) => {
+            let i = bytes.iter().position(|&byte| byte == 0).unwrap_or_default();
+            Err(Fault { kind: DecodeErrorKind::NullCharacter, at: tail(bytes, i) })
+        }
         Err(e) => {
             let at = tail(bytes, e.valid_up_to());
             Err(Fault { kind: DecodeErrorKind::InvalidUtf8, at })
         }
     }
+}
+
+/// Whether there is a zero among the bytes. Texts are short: to look at each byte without
+/// stopping early is what the compiler makes the best code of.
+#[inline]
+pub(crate) fn has_null(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, &byte| found | (byte == 0))
 }
 
 /// A packet identifier, section 2.2.1.

@@ -204,8 +204,9 @@ impl Property<'_> {
     ///
     /// # Errors
     ///
-    /// A value that does not fit or is out of range; what was written until then stays.
+    /// A value that does not fit or is out of range; then nothing is written.
     pub fn encode(&self, out: &mut impl BufMut) -> Result<(), EncodeError> {
+        self.encoded_len()?;
         self.write(out)
     }
 

@@ -168,11 +168,23 @@ impl RawPublish<'_> {
             }
         }
         out.bytes(self.topic);
-        if let Some(id) = self.packet_id {
-            out.two_bytes(id.get());
+        let id = self.packet_id.map(|id| id.get().to_be_bytes());
+        match (id, version) {
+            (None, Version::V5) => out.varint("property length", lens.properties)?,
+            (None, _) => {}
+            (Some(id), Version::V5) => {
+                // One piece instead of two where the length has one byte, as it mostly has.
+                match (id, u8::try_from(lens.properties)) {
+                    ([high, low], Ok(len @ 0..=0x7F)) => out.bytes(&[high, low, len]),
+                    _ => {
+                        out.bytes(&id);
+                        out.varint("property length", lens.properties)?;
+                    }
+                }
+            }
+            (Some(id), _) => out.bytes(&id),
         }
-        if version.is_v5() {
-            out.varint("property length", lens.properties)?;
+        if lens.properties != 0 {
             out.bytes(extra);
             out.bytes(self.properties);
         }

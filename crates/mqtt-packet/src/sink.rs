@@ -3,17 +3,19 @@
 //! Every packet describes its body once, as [`Body::write`]. Lengths that stand in front of
 //! what they measure come from running the same description against a [`Counter`], so that
 //! they cannot differ from what is written, and so that every error is found before the
-//! first byte goes out.
+//! first byte goes out. Therefore it is the counter that looks into texts; a buffer is handed
+//! only what has been counted.
 
 use bytes::{BufMut, BytesMut};
 
 use crate::{
     EncodeError, Version,
-    wire::{STRING_MAX, VARINT_MAX, remaining_length, varint_len},
+    parse::has_null,
+    wire::{VARINT_MAX, remaining_length, varint_len},
 };
 
 /// Takes bytes. The fields below are the mirror of the parsers in `parse.rs`.
-pub(crate) trait Sink {
+pub(crate) trait Sink: Sized {
     fn bytes(&mut self, bytes: &[u8]);
 
     #[inline]
@@ -46,22 +48,30 @@ pub(crate) trait Sink {
         Ok(())
     }
 
+    #[inline]
     fn binary(&mut self, field: &'static str, value: &[u8]) -> Result<(), EncodeError> {
-        let Ok(len) = u16::try_from(value.len()) else {
-            debug_assert!(value.len() > STRING_MAX);
-            return Err(EncodeError::StringTooLong { field, len: value.len() });
-        };
-        self.two_bytes(len);
+        self.two_bytes(string_len(field, value)?);
         self.bytes(value);
         Ok(())
     }
 
+    #[inline]
     fn text(&mut self, field: &'static str, value: &str) -> Result<(), EncodeError> {
-        if value.as_bytes().contains(&0) {
-            return Err(EncodeError::NullCharacter { field });
-        }
         self.binary(field, value.as_bytes())
     }
+
+    /// Properties with their length in front.
+    fn block(&mut self, properties: &impl Body, version: Version) -> Result<(), EncodeError> {
+        let len = remaining_length(properties.len(version)?)?;
+        self.varint("property length", len)?;
+        properties.write(version, self)
+    }
+}
+
+/// The length of a text or binary field.
+#[inline]
+fn string_len(field: &'static str, value: &[u8]) -> Result<u16, EncodeError> {
+    u16::try_from(value.len()).map_err(|_| EncodeError::StringTooLong { field, len: value.len() })
 }
 
 impl<B: BufMut> Sink for B {
@@ -87,6 +97,20 @@ impl Sink for Counter {
     #[inline]
     fn bytes(&mut self, bytes: &[u8]) {
         self.len = self.len.saturating_add(bytes.len());
+    }
+
+    #[inline]
+    fn text(&mut self, field: &'static str, value: &str) -> Result<(), EncodeError> {
+        if has_null(value.as_bytes()) {
+            return Err(EncodeError::NullCharacter { field });
+        }
+        self.binary(field, value.as_bytes())
+    }
+
+    fn block(&mut self, properties: &impl Body, version: Version) -> Result<(), EncodeError> {
+        let len = remaining_length(properties.len(version)?)?;
+        self.len = self.len.saturating_add(varint_len(len) + len as usize);
+        Ok(())
     }
 }
 
@@ -130,9 +154,7 @@ pub(crate) fn property_block(
     if !version.is_v5() {
         return Ok(());
     }
-    let len = remaining_length(properties.len(version)?)?;
-    out.varint("property length", len)?;
-    properties.write(version, out)
+    out.block(properties, version)
 }
 
 /// The lowest seven bits behind `shift` others.

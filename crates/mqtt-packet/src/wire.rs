@@ -2,7 +2,10 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::{EncodeError, sink::Sink};
+use crate::{
+    EncodeError,
+    sink::{Counter, Sink},
+};
 
 /// The largest variable byte integer, 268,435,455: also the longest body of a packet in bytes
 /// and the largest subscription identifier.
@@ -40,6 +43,7 @@ pub fn put_varint(value: u32, out: &mut impl BufMut) -> Result<(), EncodeError> 
 /// [`EncodeError::StringTooLong`] above [`STRING_MAX`] bytes, [`EncodeError::NullCharacter`] if
 /// it holds U+0000 [MQTT-1.5.4-2]; then nothing is written.
 pub fn put_str(field: &'static str, value: &str, out: &mut impl BufMut) -> Result<(), EncodeError> {
+    Counter::default().text(field, value)?;
     out.text(field, value)
 }
 
