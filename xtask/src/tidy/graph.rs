@@ -55,14 +55,19 @@ impl Graph {
         let packages = items(&root, "packages").iter().map(package);
         let nodes = root.get("resolve").map_or(&[][..], |resolve| items(resolve, "nodes"));
         let members = items(&root, "workspace_members").iter().filter_map(Value::as_str);
-        Ok(Self {
+        let graph = Self {
             packages: packages.map(|package| (package.id.clone(), package)).collect(),
             member_ids: members.map(str::to_owned).collect(),
             normal_edges: nodes
                 .iter()
                 .map(|node| (string(node, "id"), normal_edges(node)))
                 .collect(),
-        })
+        };
+        // Every check of an empty graph would pass.
+        if graph.members().next().is_none() || graph.normal_edges.is_empty() {
+            return Err(Failure::new("`cargo metadata` tells of no packages: update xtask to it"));
+        }
+        Ok(graph)
     }
 
     /// The packages of the workspace.
@@ -227,6 +232,12 @@ mod tests {
         let found: Vec<_> =
             graph.built_into(member).into_iter().map(|(to, way)| (to.name.as_str(), way)).collect();
         assert_eq!(found, [("b", vec![]), ("d", vec!["b"])]);
+    }
+
+    #[test]
+    fn a_graph_without_packages_is_a_failure() {
+        let failure = Graph::parse("{}").unwrap_err();
+        assert!(failure.to_string().starts_with("`cargo metadata` tells of no packages"));
     }
 
     #[test]
