@@ -43,6 +43,15 @@ use crate::{
 pub struct ServerEndpoint {
     config: ServerConfig,
     state: State,
+    /// The last event ends the connection: done when the next one is asked for, so that what came
+    /// before it can still be read and answered.
+    ending: Option<Ending>,
+}
+
+#[derive(Copy, Clone, Debug)]
+enum Ending {
+    Left,
+    Failed(ReasonCode),
 }
 
 #[derive(Debug)]
@@ -97,15 +106,15 @@ pub enum ServerEvent {
     /// It wants subscriptions removed: answer with [`ServerEndpoint::unsuback`]. The body is a
     /// checked UNSUBSCRIBE.
     Unsubscribe(Bytes),
-    /// It left. The connection is closed already.
+    /// It left. The connection is closed with the next call of [`ServerEndpoint::poll_event`].
     Disconnect {
         /// Why; 0x04 asks for the will to be published.
         reason: ReasonCode,
         /// A new Session Expiry Interval, in seconds.
         session_expiry_secs: Option<u32>,
     },
-    /// It broke the protocol, or a timer ran out. It was told as its version says, and the
-    /// connection is closed already.
+    /// It broke the protocol, or a timer ran out. With the next call of
+    /// [`ServerEndpoint::poll_event`] it is told as its version says, and the connection closed.
     Failed(Violation),
 }
 
@@ -136,6 +145,7 @@ impl ServerEndpoint {
         Self {
             config,
             state: State::AwaitConnect { deadline, request: None, out: Output::default() },
+            ending: None,
         }
     }
 
@@ -190,6 +200,11 @@ impl ServerEndpoint {
 
     /// What happened, one at a time; `None` when there is nothing more.
     pub fn poll_event(&mut self, now: Time) -> Option<ServerEvent> {
+        match self.ending.take() {
+            Some(Ending::Left) => self.close(Output::default()),
+            Some(Ending::Failed(reason)) => self.fail(reason),
+            None => {}
+        }
         match &mut self.state {
             State::AwaitConnect { request, deadline, out } => {
                 let request = request.take()?;
@@ -205,7 +220,7 @@ impl ServerEndpoint {
                 Some(ServerEvent::Connect(request))
             }
             State::Connecting(connecting) => match connecting.auth.take()? {
-                ServerEvent::Failed(violation) => Some(self.fail(violation)),
+                ServerEvent::Failed(violation) => Some(self.end_with(violation)),
                 event => Some(event),
             },
             State::Open(_) => self.poll_open(now),
@@ -218,7 +233,7 @@ impl ServerEndpoint {
         loop {
             let incoming = match open.link.next(now) {
                 Ok(incoming) => incoming?,
-                Err(violation) => return Some(self.fail(violation)),
+                Err(violation) => return Some(self.end_with(violation)),
             };
             let event = match incoming {
                 Incoming::Span(span) => {
@@ -237,11 +252,11 @@ impl ServerEndpoint {
             };
             return Some(match event {
                 Ok(event @ ServerEvent::Disconnect { .. }) => {
-                    self.close(Output::default());
+                    self.ending = Some(Ending::Left);
                     event
                 }
                 Ok(event) => event,
-                Err(violation) => self.fail(violation),
+                Err(violation) => self.end_with(violation),
             });
         }
     }
@@ -448,20 +463,24 @@ impl ServerEndpoint {
         self.close(Output::default());
     }
 
-    fn fail(&mut self, violation: Violation) -> ServerEvent {
+    fn end_with(&mut self, violation: Violation) -> ServerEvent {
+        self.ending = Some(Ending::Failed(violation.reason));
+        ServerEvent::Failed(violation)
+    }
+
+    fn fail(&mut self, reason: ReasonCode) {
         match &mut self.state {
             State::Connecting(connecting) => {
                 let mut out = std::mem::take(&mut connecting.out);
                 if connecting.awaits_auth {
                     let negotiated = &connecting.negotiated;
                     let limit = negotiated.maximum_packet_size;
-                    refuse(&mut out, negotiated.version, violation.reason, limit);
+                    refuse(&mut out, negotiated.version, reason, limit);
                 }
                 self.close(out);
             }
-            _ => self.disconnect(violation.reason),
+            _ => self.disconnect(reason),
         }
-        ServerEvent::Failed(violation)
     }
 
     fn close_keeping_output(&mut self) {
@@ -561,7 +580,7 @@ impl ServerEndpoint {
         }
     }
 
-    /// Time has passed.
+    /// Time has passed. A connection that is out of time is closed when this returns.
     pub fn handle_timeout(&mut self, now: Time) -> Option<ServerEvent> {
         if self.poll_timeout().is_none_or(|deadline| deadline > now) {
             return None;
@@ -574,11 +593,12 @@ impl ServerEndpoint {
             ),
             _ => Violation::protocol("U5-025", "no CONNECT accepted within the connect timeout"),
         };
-        if !self.is_open() {
+        if self.is_open() {
+            self.fail(violation.reason);
+        } else {
             self.close(Output::default());
-            return Some(ServerEvent::Failed(violation));
         }
-        Some(self.fail(violation))
+        Some(ServerEvent::Failed(violation))
     }
 
     /// Gives unused memory back; called when the connection has nothing to do.
