@@ -107,7 +107,8 @@ mod tests {
             let mut known: BTreeSet<_> =
                 cases().iter().filter(|c| c.suite == suite).map(|c| c.test.id).collect();
             known.extend(waiting().iter().filter(|w| w.0 == suite).map(|w| w.2));
-            let missing: Vec<_> = table(text).into_iter().filter(|id| !known.contains(id)).collect();
+            let missing: Vec<_> =
+                table(text).into_iter().filter(|id| !known.contains(id)).collect();
             assert!(missing.is_empty(), "{}: neither test nor reason: {missing:?}", suite.title());
         }
     }
@@ -137,12 +138,14 @@ mod tests {
 
     #[test]
     fn what_a_socket_can_test_is_not_put_off_as_a_matter_for_the_client() {
-        for (suite, text) in TABLES.iter().filter(|(suite, _)| matches!(suite, Suite::V311 | Suite::V5)) {
+        for (suite, text) in
+            TABLES.iter().filter(|(suite, _)| matches!(suite, Suite::V311 | Suite::V5))
+        {
             for line in text.lines().skip(1) {
                 let columns: Vec<_> = line.split('\t').collect();
-                let waits = waiting().iter().any(|w| {
-                    w.0 == *suite && w.2 == columns[0] && w.3.contains("client")
-                });
+                let waits = waiting()
+                    .iter()
+                    .any(|w| w.0 == *suite && w.2 == columns[0] && w.3.contains("client"));
                 assert!(!waits || columns[6] == "client", "{}", columns[0]);
             }
         }

@@ -22,7 +22,7 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [B11] Client id or user name '#', '+', 'a/+', '../x', '%c', '%u' with pattern ACLs.
 fn b11(t: &Story) -> Done {
-let mut victim = t.client("victim")?;
+    let mut victim = t.client("victim")?;
     let secret = format!("clients/{}/secret", t.client_id("victim"));
     victim.publish(Publish::new(&secret, "secret").qos(1).retain())?;
     for id in ["#", "+", "a/+", "../x", "%c", "%u"] {
@@ -44,7 +44,7 @@ let mut victim = t.client("victim")?;
 
 /// [B12] No user name while pattern ACL uses %u.
 fn b12(t: &Story) -> Done {
-let mut nameless = t.attempt(&Connect::new(t.version, t.client_id("c")))?;
+    let mut nameless = t.attempt(&Connect::new(t.version, t.client_id("c")))?;
     if nameless.connack().unwrap_or(0xFF) != 0 {
         return Ok(());
     }
@@ -55,7 +55,7 @@ let mut nameless = t.attempt(&Connect::new(t.version, t.client_id("c")))?;
 
 /// [B15] Will to a topic the user may not write.
 fn b15(t: &Story) -> Done {
-let topic = format!("denied/{}", t.unique);
+    let topic = format!("denied/{}", t.unique);
     let mut observer = t.client("o")?;
     observer.subscribe(&topic, 1)?;
     let will = Will::new(&topic, "never").retain();
@@ -71,7 +71,7 @@ let topic = format!("denied/{}", t.unique);
 
 /// [B16] CONNECT refused (bad password) carrying a will.
 fn b16(t: &Story) -> Done {
-let topic = t.topic("will");
+    let topic = t.topic("will");
     let mut observer = t.observer("o", &topic)?;
     let hello = t.hello("c").password("wrong").will(Will::new(&topic, "never").retain());
     t.refuse(&hello, connect::REFUSED)?;
@@ -80,8 +80,9 @@ let topic = t.topic("will");
 
 /// [B26] Password guessing 1,000 per second; unknown versus known user.
 fn b26(t: &Story) -> Done {
-let mut answers = Vec::new();
-    for (user, password) in [("alice", "wrong"), ("nobody", "wrong"), ("alice", ""), ("nobody", "")] {
+    let mut answers = Vec::new();
+    for (user, password) in [("alice", "wrong"), ("nobody", "wrong"), ("alice", ""), ("nobody", "")]
+    {
         let mut peer = t.attempt(&t.hello("c").user(user).password(password))?;
         answers.push(match peer.event(seconds(5))? {
             Event::Packet(packet) => packet.raw,
@@ -95,14 +96,14 @@ let mut answers = Vec::new();
 
 /// [B27] Existing user name, password omitted or empty.
 fn b27(t: &Story) -> Done {
-let hello = Connect::new(t.version, t.client_id("c")).user("alice");
+    let hello = Connect::new(t.version, t.client_id("c")).user("alice");
     t.refuse(&hello, connect::REFUSED)?;
     t.refuse(&hello.password(""), connect::REFUSED)
 }
 
 /// [B32] User B connects with user A's client id and resumes A's session.
 fn b32(t: &Story) -> Done {
-let topic = t.topic("mine");
+    let topic = t.topic("mine");
     t.absent("c", &topic, 1)?;
     t.say(&topic, "for alice")?;
     let bob = t.hello("c").durable().user("bob").password("builder");
@@ -117,7 +118,7 @@ let topic = t.topic("mine");
 /// [B33] Takeover storm: two clients with one id reconnect 1,000 times per second for 60 s under
 /// publish and subscribe load.
 fn b33(t: &Story) -> Done {
-let topic = t.topic("storm");
+    let topic = t.topic("storm");
     std::thread::scope(|scope| -> Done {
         let rounds = || -> Done {
             for _ in 0..150 {
@@ -142,7 +143,7 @@ let topic = t.topic("storm");
 
 /// [B34] Second connection with the id while the first is stuck in a write (zero window).
 fn b34(t: &Story) -> Done {
-let topic = t.topic("stuck");
+    let topic = t.topic("stuck");
     let mut stuck = t.client("c")?;
     stuck.listen(&topic, 0)?;
     let mut publisher = t.client("p")?;
@@ -152,14 +153,18 @@ let topic = t.topic("stuck");
     publisher.ping()?;
     let began = std::time::Instant::now();
     let mut next = t.client("c")?;
-    ensure!(began.elapsed() < seconds(2), "takeover of a stuck connection took {:?}", began.elapsed());
+    ensure!(
+        began.elapsed() < seconds(2),
+        "takeover of a stuck connection took {:?}",
+        began.elapsed()
+    );
     next.ping()
 }
 
 /// [B40] User B connects with A's client id and CleanSession/Clean Start 1: A's session is wiped
 /// and A kicked.
 fn b40(t: &Story) -> Done {
-let topic = t.topic("mine");
+    let topic = t.topic("mine");
     let mut alice = t.durable("c")?;
     alice.listen(&topic, 1)?;
     let mut bob = t.attempt(&t.hello("c").user("bob").password("builder"))?;
@@ -173,7 +178,7 @@ let topic = t.topic("mine");
 /// [B41] Client id or user name with regex, glob or template characters ('.*', 'a or b', '${x}',
 /// '(a') used in rule patterns.
 fn b41(t: &Story) -> Done {
-let mut victim = t.client("victim")?;
+    let mut victim = t.client("victim")?;
     let secret = format!("clients/{}/secret", t.client_id("victim"));
     for id in [".*", "a or b", "${x}", "(a", "*", "?", "[a-z]", "\\", "%%"] {
         let mut hello = t.hello("");
@@ -193,7 +198,7 @@ let mut victim = t.client("victim")?;
 
 /// [B42] Refused CONNECT (bad id, bad password) 100,000 times, client keeps its socket open.
 fn b42(t: &Story) -> Done {
-let mut open = Vec::new();
+    let mut open = Vec::new();
     for _ in 0..100 {
         let mut peer = t.attempt(&t.hello("c").password("wrong"))?;
         peer.refused(connect::REFUSED)?;

@@ -32,7 +32,10 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
     ("needs control over the broker's clock", &["E11"]),
     ("needs a fail point in the broker", &["E13", "G03"]),
     ("needs control over the broker's file descriptors", &["F02"]),
-    ("a matter of starting the broker and of its files", &["G02", "G05", "G06", "G07", "G08", "G09"]),
+    (
+        "a matter of starting the broker and of its files",
+        &["G02", "G05", "G06", "G07", "G08", "G09"],
+    ),
 ];
 
 /// Runs with MQTT 3.1.1 and with 5.0.
@@ -65,5 +68,5 @@ fn flood(t: &Story, count: u32, publish: impl Fn(u32) -> Publish) -> Done {
     for index in 0..count {
         peer.send_publish(publish(index));
     }
-    peer.ping()
+    peer.ping_within(seconds(30))
 }

@@ -50,22 +50,22 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [C01] Empty topic; in v5 without alias.
 fn c01(t: &Story) -> Done {
-t.offend(&Publish::new("", "x").bytes(t.version), &[0x82])
+    t.offend(&Publish::new("", "x").bytes(t.version), &[0x82])
 }
 
 /// [C02] Topic with '+' or '#' anywhere.
 fn c02(t: &Story) -> Done {
-publish::wildcards(t)
+    publish::wildcards(t)
 }
 
 /// [C03] Topic of 65,535 bytes without '/'.
 fn c03(t: &Story) -> Done {
-crate::shared::topics::longest(t)
+    crate::shared::topics::longest(t)
 }
 
 /// [C04] Topic of 65,535 '/'; filter likewise.
 fn c04(t: &Story) -> Done {
-let deep = "/".repeat(65_535);
+    let deep = "/".repeat(65_535);
     let mut peer = t.client("c")?;
     peer.send(&Publish::new(&deep, "x").retain().bytes(t.version));
     may_end(&mut peer, &[0x90, 0x81, 0x82, 0x95, 0x97])?;
@@ -77,13 +77,13 @@ let deep = "/".repeat(65_535);
 
 /// [C05] 1,000,000 distinct 100-level topics, QoS 0, not retained.
 fn c05(t: &Story) -> Done {
-let base = "x/".repeat(98);
+    let base = "x/".repeat(98);
     flood(t, 20_000, |index| Publish::new(format!("{base}{index}"), ""))
 }
 
 /// [C06] Write to '$SYS/...' or other broker-owned topics by a client or a will.
 fn c06(t: &Story) -> Done {
-for topic in ["$SYS/broker/version", "$SYS/forged"] {
+    for topic in ["$SYS/broker/version", "$SYS/forged"] {
         let mut observer = t.client("o")?;
         let _ = observer.subscribe(topic, 0);
         observer.collect(seconds(1))?;
@@ -102,7 +102,7 @@ for topic in ["$SYS/broker/version", "$SYS/forged"] {
 
 /// [C07] Topic '$', '$x', '$SYS', '$share/g/t'.
 fn c07(t: &Story) -> Done {
-for topic in ["$", "$x", "$SYS", "$share/g/t", "$share", "$queue/x"] {
+    for topic in ["$", "$x", "$SYS", "$share/g/t", "$share", "$queue/x"] {
         let mut peer = t.client("c")?;
         peer.send(&Publish::new(topic, "x").qos(1).id(1).bytes(t.version));
         may_end(&mut peer, &[0x90, 0x87, 0x82])?;
@@ -112,14 +112,14 @@ for topic in ["$", "$x", "$SYS", "$share/g/t", "$share", "$queue/x"] {
 
 /// [C08] QoS 3; DUP on QoS 0; packet id 0 with QoS 1.
 fn c08(t: &Story) -> Done {
-publish::qos_3(t)?;
+    publish::qos_3(t)?;
     publish::dup_at_qos_0(t)?;
     ids::zero(t)
 }
 
 /// [C09] One QoS 2 id repeated 1,000,000 times without PUBREL.
 fn c09(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let mut observer = t.observer("o", &topic)?;
     let mut peer = t.client("c")?;
     let repeat = Publish::new(&topic, "once").qos(2).id(7).dup().bytes(t.version);
@@ -136,7 +136,7 @@ let topic = t.topic("a");
 
 /// [C10] 65,535 QoS 2 PUBLISH without PUBREL from each of 100 clients.
 fn c10(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     for id in 1..=u16::MAX {
         if !peer.try_send(&Publish::new("f", "").qos(2).id(id).bytes(t.version)) {
             break;
@@ -151,7 +151,7 @@ let mut peer = t.client("c")?;
 
 /// [C11] PUBREL for an unknown id; twice for a known one.
 fn c11(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     let unknown = if t.version.is_v5() { 0x92 } else { 0 };
     same!(peer.release(4321)?, unknown, "PUBCOMP for an unknown id");
     let id = peer.send_publish(Publish::new(t.topic("a"), "x").qos(2));
@@ -163,7 +163,7 @@ let mut peer = t.client("c")?;
 
 /// [C12] PUBACK, PUBREC, PUBCOMP for ids never sent, 1,000,000 per second.
 fn c12(t: &Story) -> Done {
-for kind in [4, 5, 7] {
+    for kind in [4, 5, 7] {
         let mut peer = t.client("c")?;
         for id in 1..=20_000 {
             if !peer.try_send(&acknowledgement(kind, id)) {
@@ -177,7 +177,7 @@ for kind in [4, 5, 7] {
 
 /// [C13] PUBACK for a QoS 2 message; PUBREC or PUBCOMP for a QoS 1 message.
 fn c13(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     for (qos, wrong) in [(2, 4), (1, 5), (1, 7)] {
         let mut peer = t.observer("c", &topic)?;
         t.tell(Publish::new(&topic, "x").qos(qos))?;
@@ -192,7 +192,7 @@ let topic = t.topic("a");
 
 /// [C14] Topic alias 0; alias above the maximum; alias when the maximum is 0.
 fn c14(t: &Story) -> Done {
-let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
+    let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
     for alias in [0, u16::try_from(maximum + 1).unwrap_or(0), u16::MAX] {
         let bad = Publish::new(t.topic("a"), "x").with(|p| p.two(prop::TOPIC_ALIAS, alias));
         if u32::from(alias) > maximum || alias == 0 {
@@ -204,13 +204,13 @@ let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0
 
 /// [C15] Empty topic with an alias never set on this connection (also set on an earlier one).
 fn c15(t: &Story) -> Done {
-let unset = Publish::new("", "x").with(|p| p.two(prop::TOPIC_ALIAS, 1));
+    let unset = Publish::new("", "x").with(|p| p.two(prop::TOPIC_ALIAS, 1));
     t.offend(&unset.bytes(t.version), &[0x82, 0x94])
 }
 
 /// [C16] All aliases set to 65,535-byte topics.
 fn c16(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     let maximum = peer.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
     ensure!(maximum <= 64, "Topic Alias Maximum {maximum}: each may hold 64 KiB");
     for alias in 1..=u16::try_from(maximum).unwrap_or(0) {
@@ -223,7 +223,7 @@ let mut peer = t.client("c")?;
 /// [C17] Alias bound while permitted, used after the right was revoked; alias re-bound to a
 /// denied topic.
 fn c17(t: &Story) -> Done {
-// That a right is revoked needs a reload; that an alias is bound anew does not.
+    // That a right is revoked needs a reload; that an alias is bound anew does not.
     let denied = format!("denied/{}", t.unique);
     let mut observer = t.client("o")?;
     let _ = observer.subscribe(&denied, 0);
@@ -240,7 +240,7 @@ fn c17(t: &Story) -> Done {
 
 /// [C18] Publisher's alias property seen by subscribers.
 fn c18(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let mut observer = t.observer("o", &topic)?;
     let mut peer = t.client("c")?;
     if peer.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0) == 0 {
@@ -257,13 +257,13 @@ let topic = t.topic("a");
 
 /// [C19] Subscription Identifier in a client's PUBLISH.
 fn c19(t: &Story) -> Done {
-let bad = Publish::new(t.topic("a"), "x").with(|p| p.var(prop::SUBSCRIPTION_ID, 1));
+    let bad = Publish::new(t.topic("a"), "x").with(|p| p.var(prop::SUBSCRIPTION_ID, 1));
     t.offend(&bad.bytes(t.version), PROTOCOL_ERROR)
 }
 
 /// [C20] Payload Format Indicator 1 with bad UTF-8 payload; value 2.
 fn c20(t: &Story) -> Done {
-let value_2 = Publish::new(t.topic("a"), "x").with(|p| p.byte(prop::PAYLOAD_FORMAT, 2));
+    let value_2 = Publish::new(t.topic("a"), "x").with(|p| p.byte(prop::PAYLOAD_FORMAT, 2));
     t.offend(&value_2.bytes(t.version), EITHER)?;
     // The same policy for messages, wills and retained messages.
     let topic = t.topic("text");
@@ -284,7 +284,7 @@ let value_2 = Publish::new(t.topic("a"), "x").with(|p| p.byte(prop::PAYLOAD_FORM
 
 /// [C21] Response Topic with wildcard, empty, bad UTF-8; in a will too.
 fn c21(t: &Story) -> Done {
-for topic in ["a/#", "", "+"] {
+    for topic in ["a/#", "", "+"] {
         let props = Props::new().text(prop::RESPONSE_TOPIC, topic);
         let bad = Publish::new(t.topic("a"), "x").with(|_| props.clone());
         t.offend(&bad.bytes(t.version), &[0x81, 0x82, 0x90])?;
@@ -297,7 +297,7 @@ for topic in ["a/#", "", "+"] {
 
 /// [C22] Message Expiry 0, 1, 0xFFFFFFFF; retained; through a restart.
 fn c22(t: &Story) -> Done {
-for (secs, kept) in [(0, false), (1, false), (u32::MAX, true)] {
+    for (secs, kept) in [(0, false), (1, false), (u32::MAX, true)] {
         let topic = t.topic(&format!("{secs}"));
         let publish = Publish::new(&topic, "x").qos(1).retain();
         t.tell(publish.with(|p| p.four(prop::MESSAGE_EXPIRY, secs)))?;
@@ -310,12 +310,13 @@ for (secs, kept) in [(0, false), (1, false), (u32::MAX, true)] {
 
 /// [C23] 10,000 user properties, fan-out to 1,000 subscribers.
 fn c23(t: &Story) -> Done {
-let topic = t.topic("wide");
+    let topic = t.topic("wide");
     let mut observers = Vec::new();
     for index in 0..30 {
         observers.push(t.observer(&format!("o{index}"), &topic)?);
     }
-    let publish = (0..10_000).fold(Publish::new(&topic, "x"), |p, i| p.with(|p| p.user(format!("{i}"), "v")));
+    let publish =
+        (0..10_000).fold(Publish::new(&topic, "x"), |p, i| p.with(|p| p.user(format!("{i}"), "v")));
     let mut peer = t.client("c")?;
     peer.send_publish(publish.qos(1).id(1));
     match peer.event(seconds(5))? {
@@ -336,12 +337,12 @@ let topic = t.topic("wide");
 
 /// [C27] RETAIN 1 with retain off; QoS above Maximum QoS.
 fn c27(t: &Story) -> Done {
-t.offend(&Publish::new(t.topic("a"), "x").retain().bytes(t.version), &[0x9A])
+    t.offend(&Publish::new(t.topic("a"), "x").retain().bytes(t.version), &[0x9A])
 }
 
 /// [C28] More unacked QoS>0 than Receive Maximum.
 fn c28(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     let announced = peer.props.number(prop::RECEIVE_MAXIMUM).unwrap_or(3);
     for id in 1..=u16::try_from(announced).unwrap_or(u16::MAX) {
         peer.send_publish(Publish::new(t.topic("a"), "x").qos(2).id(id));
@@ -358,12 +359,12 @@ let mut peer = t.client("c")?;
 
 /// [C29] Denied by ACL, QoS 0/1/2, retained.
 fn c29(t: &Story) -> Done {
-publish::denied(t)
+    publish::denied(t)
 }
 
 /// [C32] Line-rate publisher, one slow subscriber.
 fn c32(t: &Story) -> Done {
-let topic = t.topic("slow");
+    let topic = t.topic("slow");
     let mut slow = t.client("s")?;
     slow.listen(&topic, 0)?;
     let mut fast = t.client("f")?;
@@ -382,12 +383,14 @@ let topic = t.topic("slow");
 
 /// [C33] 100,000 wills due at once (power cut of a site).
 fn c33(t: &Story) -> Done {
-let topic = t.topic("wills");
+    let topic = t.topic("wills");
     let mut observer = t.client("o")?;
     observer.listen(&topic, 1)?;
     let mut peers = Vec::new();
     for index in 0..200 {
-        peers.push(t.connect(&t.hello(&format!("w{index}")).will(Will::new(&topic, format!("{index}")).qos(1)))?);
+        peers.push(t.connect(
+            &t.hello(&format!("w{index}")).will(Will::new(&topic, format!("{index}")).qos(1)),
+        )?);
     }
     drop(peers);
     same!(observer.collect(seconds(3))?.len(), 200, "the wills of 200 clients");
@@ -396,12 +399,13 @@ let topic = t.topic("wills");
 
 /// [C35] Control and non-character code points (U+0001, U+001B, U+FFFF) in topics.
 fn c35(t: &Story) -> Done {
-for character in ["\u{1}", "\u{1B}", "\u{FFFF}", "\u{FDD0}"] {
+    for character in ["\u{1}", "\u{1B}", "\u{FFFF}", "\u{FDD0}"] {
         let topic = t.topic(character);
         let mut subscriber = t.client("s")?;
         let granted = subscriber.subscribe(&topic, 0).is_ok_and(|code| code < 0x80);
         let mut publisher = t.client("p")?;
-        let taken = publisher.publish(Publish::new(&topic, "x").qos(1)).is_ok_and(|code| code < 0x80);
+        let taken =
+            publisher.publish(Publish::new(&topic, "x").qos(1)).is_ok_and(|code| code < 0x80);
         same!(taken, granted, "PUBLISH as SUBSCRIBE with {character:?}");
         if granted {
             subscriber.takes("x")?;
@@ -412,13 +416,13 @@ for character in ["\u{1}", "\u{1B}", "\u{FFFF}", "\u{FDD0}"] {
 
 /// [C37] Retained empty payload on never-used topics, 1,000,000 times.
 fn c37(t: &Story) -> Done {
-let base = t.topic("never");
+    let base = t.topic("never");
     flood(t, 20_000, |index| Publish::new(format!("{base}/{index}"), "").retain())
 }
 
 /// [C38] RETAIN set + 1 ms apart on one topic with parallel subscribe of it.
 fn c38(t: &Story) -> Done {
-let topic = t.topic("race");
+    let topic = t.topic("race");
     let mut publisher = t.client("p")?;
     for round in 0..40_u32 {
         publisher.publish(Publish::new(&topic, format!("{round}")).qos(1).retain())?;
@@ -433,10 +437,12 @@ let topic = t.topic("race");
 
 /// [C24] Packet of exactly the maximum, and one byte more.
 fn c24(t: &Story) -> Done {
-let announced = Story { version: Version::V5, ..t.clone() }.client("n")?.props;
+    let announced = Story { version: Version::V5, ..t.clone() }.client("n")?.props;
     let maximum = announced.number(prop::MAXIMUM_PACKET_SIZE).filter(|bytes| *bytes <= 16 << 20);
     let Some(maximum) = maximum.and_then(|bytes| usize::try_from(bytes).ok()) else {
-        return Err(Stop::NotSupported("the CONNACK names no small Maximum Packet Size".to_owned()));
+        return Err(Stop::NotSupported(
+            "the CONNACK names no small Maximum Packet Size".to_owned(),
+        ));
     };
     let sized = |size: usize| {
         let mut publish = Publish::new(t.topic("a"), "");
@@ -455,7 +461,7 @@ let announced = Story { version: Version::V5, ..t.clone() }.client("n")?.props;
 
 /// [E12] PINGREQ flood 1,000,000/s.
 fn e12(t: &Story) -> Done {
-framing::pings(t)?;
+    framing::pings(t)?;
     let mut peer = t.client("flood")?;
     // The answers are not read meanwhile: the broker may stop reading or end this connection.
     for _ in 0..20 {
@@ -468,7 +474,7 @@ framing::pings(t)?;
 
 /// [E04] PUBACK/PUBREC with reason >= 0x80.
 fn e04(t: &Story) -> Done {
-let topic = t.topic("errors");
+    let topic = t.topic("errors");
     let mut peer = t.connect(&t.hello("c").durable().receive_maximum(1))?;
     peer.listen(&topic, 2)?;
     for qos in [1, 2, 1] {
@@ -483,7 +489,7 @@ let topic = t.topic("errors");
 
 /// [D23] Re-subscribe with lower QoS while QoS 2 messages are in flight.
 fn d23(t: &Story) -> Done {
-let topic = t.topic("lower");
+    let topic = t.topic("lower");
     let mut peer = t.observer("c", &topic)?;
     t.tell(Publish::new(&topic, "two").qos(2))?;
     let got = peer.receive()?;
@@ -496,7 +502,7 @@ let topic = t.topic("lower");
 
 /// [E09] DISCONNECT 0x04; server-only or unknown reason codes.
 fn e09(t: &Story) -> Done {
-for code in [0x01, 0x8B, 0x8E, 0x9D] {
+    for code in [0x01, 0x8B, 0x8E, 0x9D] {
         t.offend(&[0xE0, 1, code], EITHER)?;
     }
     crate::shared::will::after(t, "with", |mut peer| peer.send(&[0xE0, 1, 0x04]))
@@ -504,7 +510,7 @@ for code in [0x01, 0x8B, 0x8E, 0x9D] {
 
 /// [E10] More than 65,535 messages to one client without acks.
 fn e10(t: &Story) -> Done {
-let topic = t.topic("unacked");
+    let topic = t.topic("unacked");
     let hello = t.hello("c");
     let hello = if t.version.is_v5() { hello.receive_maximum(u16::MAX) } else { hello };
     let mut peer = t.connect(&hello)?;
@@ -524,7 +530,7 @@ let topic = t.topic("unacked");
 
 /// [E08] DISCONNECT raising Session Expiry from 0.
 fn e08(t: &Story) -> Done {
-let topic = t.topic("will");
+    let topic = t.topic("will");
     let mut observer = t.observer("o", &topic)?;
     let mut peer = t.connect(&t.hello("c").will(Will::new(&topic, "will")))?;
     let expiry = Props::new().four(prop::SESSION_EXPIRY, 60);
@@ -535,7 +541,7 @@ let topic = t.topic("will");
 
 /// [E05] Resume with 10,000 queued, 100 times per second.
 fn e05(t: &Story) -> Done {
-let topic = t.topic("queued");
+    let topic = t.topic("queued");
     t.absent("c", &topic, 1)?;
     let mut publisher = t.client("p")?;
     for index in 0..100 {

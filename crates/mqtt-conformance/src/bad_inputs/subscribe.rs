@@ -45,36 +45,37 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [D01] No filters (82 02 00 01 / 82 03 00 01 00); UNSUBSCRIBE likewise.
 fn d01(t: &Story) -> Done {
-subscribing::no_filter(t)?;
+    subscribing::no_filter(t)?;
     unsubscribe::no_filter(t)
 }
 
 /// [D02] Options with reserved bits, QoS 3, Retain Handling 3.
 fn d02(t: &Story) -> Done {
-let options: &[u8] = if t.version.is_v5() { &[0x03, 0x30, 0x40, 0x80, 0xC0] } else { &[3, 4, 8, 0x80] };
+    let options: &[u8] =
+        if t.version.is_v5() { &[0x03, 0x30, 0x40, 0x80, 0xC0] } else { &[3, 4, 8, 0x80] };
     subscribing::bad_options(t, options)
 }
 
 /// [D03] Packet id 0; id still in use.
 fn d03(t: &Story) -> Done {
-crate::shared::ids::zero(t)
+    crate::shared::ids::zero(t)
 }
 
 /// [D04] Empty filter; bad UTF-8; U+0000.
 fn d04(t: &Story) -> Done {
-subscribing::bad_text(t)?;
+    subscribing::bad_text(t)?;
     text::no_nul_in_topics(t)?;
     topics::refused_filters(t, &[""])
 }
 
 /// [D05] 'a#', 'a/#/b', '#/', '##', 'a+', '+a', 'a/+b'.
 fn d05(t: &Story) -> Done {
-topics::refused_filters(t, &["a#", "a/#/b", "#/", "##", "a+", "+a", "a/+b"])
+    topics::refused_filters(t, &["a#", "a/#/b", "#/", "##", "a+", "+a", "a/+b"])
 }
 
 /// [D06] Filter of 32,767 x '+/' and topics with as many levels.
 fn d06(t: &Story) -> Done {
-let filter = "+/".repeat(32_767);
+    let filter = "+/".repeat(32_767);
     let mut peer = t.client("s")?;
     peer.send(&subscribe(t.version, 1, &Props::new(), &[(&filter, 0)]));
     may_end(&mut peer, &[0x8F, 0x81, 0x82, 0x95, 0x97])?;
@@ -86,7 +87,8 @@ let filter = "+/".repeat(32_767);
 /// [D07] '$share', '$share/', '$share/g', '$share//t', '$share/g/', '$share/+/t', '$share/#',
 /// '$SHARE/g/t'.
 fn d07(t: &Story) -> Done {
-let shares = ["$share", "$share/", "$share/g", "$share//t", "$share/g/", "$share/+/t", "$share/#"];
+    let shares =
+        ["$share", "$share/", "$share/g", "$share//t", "$share/g/", "$share/+/t", "$share/#"];
     if t.version.is_v5() {
         return topics::refused_filters(t, &shares[1..]);
     }
@@ -101,7 +103,7 @@ let shares = ["$share", "$share/", "$share/g", "$share//t", "$share/g/", "$share
 
 /// [D08] '$share/g/secret' where 'secret' is denied.
 fn d08(t: &Story) -> Done {
-let denied = format!("denied/{}", t.unique);
+    let denied = format!("denied/{}", t.unique);
     let mut peer = t.client("c")?;
     let _ = peer.subscribe(&format!("$share/g/{denied}"), 1);
     let mut publisher = t.client("p")?;
@@ -111,7 +113,7 @@ let denied = format!("denied/{}", t.unique);
 
 /// [D09] '$share/g/#' and '$SYS'.
 fn d09(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     if peer.subscribe(&format!("$share/g{}/#", t.unique), 0)? >= 0x80 {
         return Err(Stop::NotSupported("the server has no shared subscriptions".to_owned()));
     }
@@ -123,12 +125,12 @@ let mut peer = t.client("c")?;
 
 /// [D10] First filter permitted, later ones denied, in one packet.
 fn d10(t: &Story) -> Done {
-subscribing::denied_filters(t)
+    subscribing::denied_filters(t)
 }
 
 /// [D11] '#', '+', '+/+', '$SYS/#', '+/#' by a user with narrow rights.
 fn d11(t: &Story) -> Done {
-let denied = format!("denied/{}", t.unique);
+    let denied = format!("denied/{}", t.unique);
     let mut peer = t.client("c")?;
     for filter in ["#", "+/+", "+/#", "denied/#", "denied/+"] {
         let _ = peer.subscribe(filter, 1);
@@ -143,7 +145,7 @@ let denied = format!("denied/{}", t.unique);
 
 /// [D13] Retained messages of denied topics through a permitted wildcard.
 fn d13(t: &Story) -> Done {
-let denied = format!("denied/{}", t.unique);
+    let denied = format!("denied/{}", t.unique);
     let mut publisher = t.client("p")?;
     let _ = publisher.publish(Publish::new(&denied, "secret").qos(1).retain());
     let mut peer = t.client("c")?;
@@ -155,14 +157,14 @@ let denied = format!("denied/{}", t.unique);
 
 /// [D14] No Local on '$share'.
 fn d14(t: &Story) -> Done {
-t.client("n")?.needs(prop::SHARED_AVAILABLE, "shared subscriptions")?;
+    t.client("n")?.needs(prop::SHARED_AVAILABLE, "shared subscriptions")?;
     let filter = format!("$share/g/{}", t.topic("a"));
     t.offend(&subscribe(t.version, 1, &Props::new(), &[(&filter, 4)]), PROTOCOL_ERROR)
 }
 
 /// [D15] Subscription Identifier 0; > 268,435,455; given twice.
 fn d15(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let five = Value::Raw(vec![0xFF, 0xFF, 0xFF, 0xFF, 0x01]);
     for (props, codes) in [
         (Props::new().var(prop::SUBSCRIPTION_ID, 0), PROTOCOL_ERROR),
@@ -176,7 +178,7 @@ let topic = t.topic("a");
 
 /// [D16] 260,000 one-letter filters in a 1 MB packet; repeated identical filter.
 fn d16(t: &Story) -> Done {
-let mut peer = t.client("s")?;
+    let mut peer = t.client("s")?;
     let filters = vec![("x", 0); 250_000];
     peer.send(&subscribe(t.version, 1, &Props::new(), &filters));
     may_end(&mut peer, &[0x95, 0x97, 0x81])
@@ -184,7 +186,7 @@ let mut peer = t.client("s")?;
 
 /// [D17] 1,000,000 subscriptions by one client.
 fn d17(t: &Story) -> Done {
-let mut peer = t.client("s")?;
+    let mut peer = t.client("s")?;
     for round in 0..100 {
         let names: Vec<_> = (0..200).map(|index| t.topic(&format!("{round}/{index}"))).collect();
         let filters: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
@@ -197,7 +199,7 @@ let mut peer = t.client("s")?;
 
 /// [D18] 1,000 overlapping filters by one client, publish 10,000/s.
 fn d18(t: &Story) -> Done {
-let mut peer = t.client("s")?;
+    let mut peer = t.client("s")?;
     let topic = t.topic("a/b/c/d/e/f/g/h/i/j");
     let levels: Vec<_> = topic.split('/').collect();
     for mask in 0..1000_u32 {
@@ -216,7 +218,7 @@ let mut peer = t.client("s")?;
 
 /// [D19] '#' on 1,000,000 retained messages.
 fn d19(t: &Story) -> Done {
-let base = t.topic("retained");
+    let base = t.topic("retained");
     let mut publisher = t.client("p")?;
     for index in 0..2000 {
         publisher.send_publish(Publish::new(format!("{base}/{index}"), "x").retain());
@@ -236,7 +238,7 @@ let base = t.topic("retained");
 
 /// [D20] Same as D19 in a loop, 10 SUBSCRIBEs per second, Retain Handling 0.
 fn d20(t: &Story) -> Done {
-let base = t.topic("retained");
+    let base = t.topic("retained");
     let mut publisher = t.client("p")?;
     for index in 0..500 {
         publisher.send_publish(Publish::new(format!("{base}/{index}"), "x").retain());
@@ -255,7 +257,7 @@ let base = t.topic("retained");
 
 /// [D21] Subscribe/unsubscribe 10,000 times per second under publish, with reconnects.
 fn d21(t: &Story) -> Done {
-let topic = t.topic("flip");
+    let topic = t.topic("flip");
     let mut publisher = t.client("p")?;
     for _ in 0..5 {
         let mut peer = t.client("s")?;
@@ -270,7 +272,7 @@ let topic = t.topic("flip");
 
 /// [D22] Subscribe '$share/g/t', subscribe 't', unsubscribe one of them, repeat.
 fn d22(t: &Story) -> Done {
-let topic = t.topic("t");
+    let topic = t.topic("t");
     let shared = format!("$share/g{}/{topic}", t.unique);
     let mut peer = t.client("c")?;
     for _ in 0..10 {
@@ -293,7 +295,7 @@ let topic = t.topic("t");
 
 /// [D24] Unsubscribe mid-flow; unsubscribe unknown; 100,000 filters.
 fn d24(t: &Story) -> Done {
-unsubscribe::begun_is_completed(t)?;
+    unsubscribe::begun_is_completed(t)?;
     unsubscribe::always_answered(t)?;
     let mut peer = t.client("many")?;
     let filters = vec!["unknown"; 20_000];
@@ -304,10 +306,11 @@ unsubscribe::begun_is_completed(t)?;
 
 /// [D25] 100,000 share names on one filter.
 fn d25(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let mut peer = t.client("s")?;
     for round in 0..20 {
-        let names: Vec<_> = (0..100).map(|index| format!("$share/{round}x{index}/{topic}")).collect();
+        let names: Vec<_> =
+            (0..100).map(|index| format!("$share/{round}x{index}/{topic}")).collect();
         let filters: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
         let codes = peer.subscribe_all(&Props::new(), &filters)?;
         let fine = codes.iter().all(|code| [0, 0x80, 0x97, 0x9E].contains(code));
@@ -318,7 +321,7 @@ let topic = t.topic("a");
 
 /// [D26] All members of a share group offline, 1,000,000 messages.
 fn d26(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let mut member = t.durable("m")?;
     member.listen(&format!("$share/g{}/{topic}", t.unique), 1)?;
     member.disconnect();
@@ -331,7 +334,7 @@ let topic = t.topic("a");
 
 /// [D27] One member of a share group never acks.
 fn d27(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let shared = format!("$share/g{}/{topic}", t.unique);
     let mut lazy = t.connect(&t.hello("lazy").receive_maximum(1))?;
     let mut busy = t.client("busy")?;
@@ -347,12 +350,12 @@ let topic = t.topic("a");
 
 /// [D28] SUBSCRIBE pipelined before CONNACK.
 fn d28(t: &Story) -> Done {
-crate::shared::connect::connack_first(t)
+    crate::shared::connect::connack_first(t)
 }
 
 /// [E01] Subscriber never acks, 100,000 messages for it.
 fn e01(t: &Story) -> Done {
-let topic = t.topic("unacked");
+    let topic = t.topic("unacked");
     let mut peer = t.client("c")?;
     peer.listen(&topic, 1)?;
     let mut publisher = t.client("p")?;
@@ -364,7 +367,7 @@ let topic = t.topic("unacked");
 
 /// [E02] Subscriber stops reading (zero window) under traffic.
 fn e02(t: &Story) -> Done {
-let topic = t.topic("window");
+    let topic = t.topic("window");
     let mut stuck = t.client("s")?;
     stuck.listen(&topic, 1)?;
     let mut publisher = t.client("p")?;
@@ -376,7 +379,7 @@ let topic = t.topic("window");
 
 /// [E06] Offline session receives 1,000,000 messages.
 fn e06(t: &Story) -> Done {
-let topic = t.topic("offline");
+    let topic = t.topic("offline");
     t.absent("c", &topic, 1)?;
     let mut publisher = t.client("p")?;
     for _ in 0..5000 {
@@ -389,7 +392,7 @@ let topic = t.topic("offline");
 
 /// [E07] Reconnect exactly at session expiry or will delay (race), 10,000 times.
 fn e07(t: &Story) -> Done {
-let topic = t.topic("will");
+    let topic = t.topic("will");
     let mut observer = t.observer("o", &topic)?;
     let mut will_expected = 0;
     for _ in 0..3 {
@@ -411,7 +414,7 @@ let topic = t.topic("will");
 
 /// [E14] Exception or panic while one client's packet is handled.
 fn e14(t: &Story) -> Done {
-let Some(log) = &t.log else {
+    let Some(log) = &t.log else {
         return Err(Stop::NotRun("the log of a broker that runs already is not known".to_owned()));
     };
     let log = std::fs::read_to_string(log).unwrap_or_default();
@@ -422,7 +425,7 @@ let Some(log) = &t.log else {
 
 /// [F01] 50,000 TCP connects without data, from few addresses.
 fn f01(t: &Story) -> Done {
-let mut old = t.client("old")?;
+    let mut old = t.client("old")?;
     let mut silent = Vec::new();
     for _ in 0..500 {
         match t.open() {
@@ -435,7 +438,7 @@ let mut old = t.client("old")?;
 
 /// [G01] Empty ACL file; ACL file with only blanks or comments.
 fn g01(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let mut peer = t.client("c")?;
     let _ = peer.subscribe(&topic, 1);
     let mut publisher = t.client("p")?;
@@ -445,7 +448,7 @@ let topic = t.topic("a");
 
 /// [G10] Passwords, tokens, payloads in logs, traces, $SYS, admin API.
 fn g10(t: &Story) -> Done {
-session::present_flag(t)?;
+    session::present_flag(t)?;
     let Some(log) = &t.log else {
         return Err(Stop::NotRun("the log of a broker that runs already is not known".to_owned()));
     };

@@ -36,7 +36,12 @@ impl Fleet {
         let directory =
             std::env::temp_dir().join(format!("mqtt-conformance-{}", std::process::id()));
         fs::create_dir_all(&directory)?;
-        for (name, text) in [("passwords", PASSWORDS), ("acl", ACL), ("patterns", PATTERNS), ("empty", "\n# nothing\n")] {
+        for (name, text) in [
+            ("passwords", PASSWORDS),
+            ("acl", ACL),
+            ("patterns", PATTERNS),
+            ("empty", "\n# nothing\n"),
+        ] {
             write_private(&directory.join(name), text)?;
         }
         let running = Mutex::new(BTreeMap::new());

@@ -121,9 +121,10 @@ impl Connect {
 
     /// The flags byte that the fields ask for.
     fn natural_flags(&self) -> u8 {
-        let will = self.will.as_ref().map_or(0, |will| {
-            0x04 | ((will.qos & 3) << 3) | if will.retain { 0x20 } else { 0 }
-        });
+        let will = self
+            .will
+            .as_ref()
+            .map_or(0, |will| 0x04 | ((will.qos & 3) << 3) | if will.retain { 0x20 } else { 0 });
         let user = if self.user.is_some() { 0x80 } else { 0 };
         let password = if self.password.is_some() { 0x40 } else { 0 };
         will | user | password | if self.clean { 0x02 } else { 0 }

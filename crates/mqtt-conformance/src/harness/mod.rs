@@ -19,7 +19,7 @@ pub(crate) mod version;
 
 /// What a test file imports.
 pub(crate) mod prelude {
-    pub(crate) use super::bytes::{Body, hex};
+    pub(crate) use super::bytes::Body;
     pub(crate) use super::connect::{Connect, Will};
     pub(crate) use super::packet::Content;
     pub(crate) use super::peer::{Event, Peer};

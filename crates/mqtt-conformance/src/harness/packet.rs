@@ -17,15 +17,38 @@ pub(crate) struct Packet {
 /// What stands in a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
-    ConnAck { flags: u8, code: u8, props: Props },
+    ConnAck {
+        flags: u8,
+        code: u8,
+        props: Props,
+    },
     Publish(Publish),
     /// PUBACK, PUBREC, PUBREL, PUBCOMP: `kind` is the packet type, 4 to 7.
-    Ack { kind: u8, id: u16, code: u8, props: Props },
-    SubAck { id: u16, codes: Vec<u8>, props: Props },
-    UnsubAck { id: u16, codes: Vec<u8>, props: Props },
+    Ack {
+        kind: u8,
+        id: u16,
+        code: u8,
+        props: Props,
+    },
+    SubAck {
+        id: u16,
+        codes: Vec<u8>,
+        props: Props,
+    },
+    UnsubAck {
+        id: u16,
+        codes: Vec<u8>,
+        props: Props,
+    },
     PingResp,
-    Disconnect { code: u8, props: Props },
-    Auth { code: u8, props: Props },
+    Disconnect {
+        code: u8,
+        props: Props,
+    },
+    Auth {
+        code: u8,
+        props: Props,
+    },
 }
 
 impl Packet {
@@ -78,7 +101,9 @@ pub(crate) fn cut(buffer: &mut Vec<u8>, version: Version) -> Result<Option<Packe
         Some(content) => {
             Ok(Some(Packet { content, overlong: header_overlong || body.overlong, raw }))
         }
-        None => Err(format!("the server sent a malformed {}: {}", type_name(first >> 4), hex(&raw))),
+        None => {
+            Err(format!("the server sent a malformed {}: {}", type_name(first >> 4), hex(&raw)))
+        }
     }
 }
 
@@ -88,8 +113,9 @@ fn read(version: Version, first: u8, body: &mut Reader<'_>) -> Option<Content> {
         2 => Content::ConnAck {
             flags: body.u8()?,
             code: body.u8()?,
-            // A server that refuses a version answers in the form of the version it knows.
-            props: if v5 && !body.is_empty() { Props::read(body)? } else { Props::new() },
+            // A server that refuses a version answers in the form of the version it knows, so the
+            // form does not depend on what was asked; the passive checks see to the rest.
+            props: if body.is_empty() { Props::new() } else { Props::read(body)? },
         },
         3 => Content::Publish(Publish::read(version, first, body)?),
         kind @ 4..=7 => {
@@ -103,7 +129,11 @@ fn read(version: Version, first: u8, body: &mut Reader<'_>) -> Option<Content> {
         }
         11 => {
             let (id, props) = (body.u16()?, block(v5, body)?);
-            Content::UnsubAck { id, props, codes: if v5 { body.rest().to_vec() } else { Vec::new() } }
+            Content::UnsubAck {
+                id,
+                props,
+                codes: if v5 { body.rest().to_vec() } else { Vec::new() },
+            }
         }
         13 => Content::PingResp,
         14 if v5 => {
@@ -135,8 +165,21 @@ fn block(v5: bool, body: &mut Reader<'_>) -> Option<Props> {
 /// The name of a packet type.
 pub(crate) fn type_name(kind: u8) -> &'static str {
     let names = [
-        "type 0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP",
-        "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT",
+        "type 0",
+        "CONNECT",
+        "CONNACK",
+        "PUBLISH",
+        "PUBACK",
+        "PUBREC",
+        "PUBREL",
+        "PUBCOMP",
+        "SUBSCRIBE",
+        "SUBACK",
+        "UNSUBSCRIBE",
+        "UNSUBACK",
+        "PINGREQ",
+        "PINGRESP",
+        "DISCONNECT",
         "AUTH",
     ];
     names.get(usize::from(kind)).copied().unwrap_or("?")

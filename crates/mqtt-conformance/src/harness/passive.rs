@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use super::bytes::hex;
 use super::connect::Connect;
 use super::packet::{Content, Packet};
 use super::property::{Props, prop};
@@ -52,7 +51,9 @@ impl Monitor {
     pub(crate) fn violations(&self) -> Vec<(Version, &'static str, String)> {
         let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.iter()
-            .filter_map(|((version, id), seen)| Some((*version, *id, seen.violations.first()?.clone())))
+            .filter_map(|((version, id), seen)| {
+                Some((*version, *id, seen.violations.first()?.clone()))
+            })
             .collect()
     }
 
@@ -71,8 +72,10 @@ impl Watch {
     pub(crate) fn connecting(&mut self, connect: &Connect) {
         let props = &connect.props;
         self.method = props.string(prop::AUTH_METHOD).map(<[u8]>::to_vec);
-        self.maximum_packet_size = props.number(prop::MAXIMUM_PACKET_SIZE);
-        self.receive_maximum = props.number(prop::RECEIVE_MAXIMUM);
+        // A maximum of 0 is an error, not a limit.
+        let limit = |id| props.number(id).filter(|limit| *limit > 0);
+        self.maximum_packet_size = limit(prop::MAXIMUM_PACKET_SIZE);
+        self.receive_maximum = limit(prop::RECEIVE_MAXIMUM);
         self.alias_maximum = props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
         self.wants_response_info = props.number(prop::REQUEST_RESPONSE_INFO) == Some(1);
         self.no_problem_info = props.number(prop::REQUEST_PROBLEM_INFO) == Some(0);
@@ -98,9 +101,10 @@ impl Watch {
         let note = |id: &'static str, holds: bool, why: &str| {
             to.note(version, id, holds, &|| format!("{why}: {} (in {story})", packet.describe()));
         };
-        // A server that does not know the version that was asked for refuses in the form of 3.1.1.
-        let old_refusal = self.connacks == 0 && packet.raw == [0x20, 2, 0, 1];
-        if old_refusal {
+        // A server that does not know the version that was asked for refuses in the form of one that
+        // it does know.
+        let of_version = packet.raw == [0x20, 2, 0, 1] || packet.raw == [0x20, 3, 0, 0x84, 0];
+        if of_version && self.connacks == 0 {
             note("MQTT-3.1.2-2", true, "");
         } else if version.is_v5() {
             self.judge_v5(packet, &note);
@@ -241,7 +245,7 @@ impl Watch {
             Content::ConnAck { flags, code, .. } => {
                 note("MQTT-3.1.0-2", self.connacks == 0, "a second CONNACK");
                 note("MQTT-3.2.2-4", *code == 0 || *flags == 0, "session present on a refusal");
-                note("MQTT-3.2.2-6", *code <= 5, "return code");
+                note("MQTT-3.2.2-6", *code <= 5 && packet.raw.len() == 4, "return code");
             }
             Content::Publish(publish) => self.judge_publish_v3(publish, note),
             Content::SubAck { codes, .. } => {
@@ -295,8 +299,7 @@ const CONNACK: &[u8] = &[
     0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F,
 ];
 const PUBACK: &[u8] = &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
-const SUBACK: &[u8] =
-    &[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2];
+const SUBACK: &[u8] = &[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2];
 const UNSUBACK: &[u8] = &[0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91];
 /// The codes of section 3.14.2.1 that a server may send: all but 0x04.
 const DISCONNECT: &[u8] = &[
@@ -388,9 +391,7 @@ mod tests {
     #[test]
     fn version_5_codes_to_a_3_1_1_client_are_noticed() {
         let connect = Connect::new(Version::V311, "c");
-        let monitor =
-            watch(Version::V311, &connect, &[&[0x20, 2, 0, 0], &[0x90, 3, 0, 1, 0x87]]);
+        let monitor = watch(Version::V311, &connect, &[&[0x20, 2, 0, 0], &[0x90, 3, 0, 1, 0x87]]);
         assert_eq!(violated(&monitor), ["MQTT-3.9.3-2"]);
-        assert_eq!(hex(&[0x87]), "87");
     }
 }

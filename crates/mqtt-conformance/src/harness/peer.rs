@@ -151,7 +151,17 @@ impl Peer {
 
     /// The next packet that fits; others are kept for later.
     pub(crate) fn until(&mut self, what: &str, fits: impl Fn(&Content) -> bool) -> Done<Packet> {
-        let deadline = Instant::now() + PATIENCE;
+        self.until_within(PATIENCE, what, fits)
+    }
+
+    /// As `until`, with another patience.
+    pub(crate) fn until_within(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        fits: impl Fn(&Content) -> bool,
+    ) -> Done<Packet> {
+        let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.event(left)? {
@@ -164,7 +174,7 @@ impl Peer {
                 Event::Closed => fail!("expected {what}, got the end of the connection"),
                 Event::Silence => match self.stash.back() {
                     Some(last) => fail!("expected {what}, got {}", last.describe()),
-                    None => fail!("expected {what}, got nothing in {PATIENCE:?}"),
+                    None => fail!("expected {what}, got nothing in {patience:?}"),
                 },
             }
         }
@@ -257,7 +267,11 @@ impl Peer {
         let mut all = Vec::new();
         while Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.stash.pop_front().map_or_else(|| self.event(left), |p| Ok(Event::Packet(p)))? {
+            match self
+                .stash
+                .pop_front()
+                .map_or_else(|| self.event(left), |p| Ok(Event::Packet(p)))?
+            {
                 Event::Packet(Packet { content: Content::Publish(publish), .. }) => {
                     self.complete(&publish)?;
                     all.push(publish);
@@ -347,11 +361,7 @@ impl Peer {
     }
 
     /// Subscribes to several filters in one packet; answers the codes.
-    pub(crate) fn subscribe_all(
-        &mut self,
-        props: &Props,
-        filters: &[(&str, u8)],
-    ) -> Done<Vec<u8>> {
+    pub(crate) fn subscribe_all(&mut self, props: &Props, filters: &[(&str, u8)]) -> Done<Vec<u8>> {
         let id = self.fresh_id();
         self.send(&subscribe(self.version, id, props, filters));
         self.suback(id)
@@ -360,8 +370,10 @@ impl Peer {
     /// Waits for the SUBACK with this id; answers its codes, of which there is one per filter.
     pub(crate) fn suback(&mut self, with_id: u16) -> Done<Vec<u8>> {
         let what = format!("SUBACK {with_id}");
-        let packet = self
-            .until(&what, |content| matches!(content, Content::SubAck { id, .. } if *id == with_id))?;
+        let packet = self.until(
+            &what,
+            |content| matches!(content, Content::SubAck { id, .. } if *id == with_id),
+        )?;
         match packet.content {
             Content::SubAck { codes, .. } => Ok(codes),
             _ => Ok(Vec::new()),
@@ -405,8 +417,14 @@ impl Peer {
 
     /// PINGREQ and PINGRESP: the broker has handled everything that was sent before.
     pub(crate) fn ping(&mut self) -> Done {
+        self.ping_within(PATIENCE)
+    }
+
+    /// As `ping`, where much has to be handled before.
+    pub(crate) fn ping_within(&mut self, patience: Duration) -> Done {
         self.send(&[0xC0, 0x00]);
-        self.until("PINGRESP", |content| *content == Content::PingResp).map(drop)
+        let answered = |content: &Content| *content == Content::PingResp;
+        self.until_within(patience, "PINGRESP", answered).map(drop)
     }
 
     /// Nothing was sent and nothing comes.

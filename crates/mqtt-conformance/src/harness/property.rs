@@ -27,7 +27,6 @@ pub(crate) mod prop {
     pub(crate) const RETAIN_AVAILABLE: u8 = 0x25;
     pub(crate) const USER_PROPERTY: u8 = 0x26;
     pub(crate) const MAXIMUM_PACKET_SIZE: u8 = 0x27;
-    pub(crate) const WILDCARD_AVAILABLE: u8 = 0x28;
     pub(crate) const SUBSCRIPTION_IDS_AVAILABLE: u8 = 0x29;
     pub(crate) const SHARED_AVAILABLE: u8 = 0x2A;
 }
@@ -47,8 +46,22 @@ pub(crate) enum Value {
 }
 
 /// A list of properties in their order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Props(pub(crate) Vec<(u8, Value)>);
+
+/// The order of properties with different ids has no meaning (section 2.2.2.2).
+impl PartialEq for Props {
+    fn eq(&self, other: &Self) -> bool {
+        let by_id = |props: &Self| {
+            let mut all = props.0.clone();
+            all.sort_by_key(|(id, _)| *id);
+            all
+        };
+        by_id(self) == by_id(other)
+    }
+}
+
+impl Eq for Props {}
 
 impl Props {
     pub(crate) fn new() -> Self {
@@ -190,6 +203,15 @@ mod tests {
             .text(prop::CONTENT_TYPE, "text")
             .user("a", "b");
         assert_eq!(Props::read(&mut Reader::new(&props.block())), Some(props));
+    }
+
+    #[test]
+    fn order_counts_among_equal_ids_only() {
+        let mixed = Props::new().user("a", "1").byte(prop::PAYLOAD_FORMAT, 1).user("b", "2");
+        let sorted = Props::new().byte(prop::PAYLOAD_FORMAT, 1).user("a", "1").user("b", "2");
+        let swapped = Props::new().byte(prop::PAYLOAD_FORMAT, 1).user("b", "2").user("a", "1");
+        assert_eq!(mixed, sorted);
+        assert_ne!(mixed, swapped);
     }
 
     #[test]

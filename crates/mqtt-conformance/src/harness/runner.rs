@@ -52,7 +52,9 @@ pub fn run(options: &Options) -> Result<Report, String> {
         rows.extend(run_group(&fleet, &monitor, &group, threads));
     }
     blame(&monitor, &mut rows);
-    rows.sort_by(|a, b| (a.suite, natural(a.id), a.version).cmp(&(b.suite, natural(b.id), b.version)));
+    rows.sort_by(|a, b| {
+        (a.suite, natural(a.id), a.version).cmp(&(b.suite, natural(b.id), b.version))
+    });
     Ok(Report { rows, elapsed: started.elapsed() })
 }
 
@@ -97,7 +99,8 @@ fn run_case(fleet: &Fleet, monitor: &Arc<Monitor>, case: &Case) -> Row {
             (case.test.run)(&story)?;
             if case.suite == Suite::BadInputs { story.is_alive() } else { Ok(()) }
         };
-        catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|_| Err(Stop::Fail("the test itself panicked".to_owned())))
+        catch_unwind(AssertUnwindSafe(play))
+            .unwrap_or_else(|_| Err(Stop::Fail("the test itself panicked".to_owned())))
     });
     let died = fleet.has_died(profile);
     let (verdict, reason) = match result {

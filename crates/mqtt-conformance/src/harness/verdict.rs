@@ -42,7 +42,8 @@ impl Verdict {
 /// Fails the test unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $($reason:tt)+) => {
-        if !$condition {
+        let holds: bool = $condition;
+        if !holds {
             return Err($crate::harness::verdict::Stop::Fail(format!($($reason)+)));
         }
     };

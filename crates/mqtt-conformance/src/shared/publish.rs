@@ -76,7 +76,10 @@ pub(crate) fn denied(t: &Story) -> Done {
         if answer.is_err() {
             peer.closed(&[0x87])?;
         } else if let Ok(code) = answer {
-            ensure!([0, 0x10, 0x87].contains(&code), "a denied PUBLISH is answered with {code:02X}");
+            ensure!(
+                [0, 0x10, 0x87].contains(&code),
+                "a denied PUBLISH is answered with {code:02X}"
+            );
         }
         observer.quiet()?;
         let mut late = t.client("late")?;

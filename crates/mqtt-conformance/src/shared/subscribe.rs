@@ -82,7 +82,8 @@ pub(crate) fn replaces_without_a_gap(t: &Story) -> Done {
     got.extend(peer.collect(seconds(1))?);
     let again = got.iter().filter(|each| each.payload == b"retained").count();
     same!(again, 10, "retained messages that were sent again");
-    let live: Vec<_> = got.iter().filter(|each| each.payload != b"retained").map(Publish::text).collect();
+    let live: Vec<_> =
+        got.iter().filter(|each| each.payload != b"retained").map(Publish::text).collect();
     let expected: Vec<_> = (0..40).map(|index| format!("{index}")).collect();
     ensure!(live == expected, "expected 0 to 39 once each, got {}", live.join(" "));
     Ok(())

@@ -111,8 +111,15 @@ pub(crate) fn byte_order_mark(t: &Story) -> Done {
 
 /// No normalisation: these are all different topics.
 pub(crate) fn no_normalisation(t: &Story) -> Done {
-    let names =
-        ["caf\u{E9}", "cafe\u{301}", "CAF\u{C9}", "caf\u{E9}/", "caf\u{E9}//", "/caf\u{E9}", "cafe"];
+    let names = [
+        "caf\u{E9}",
+        "cafe\u{301}",
+        "CAF\u{C9}",
+        "caf\u{E9}/",
+        "caf\u{E9}//",
+        "/caf\u{E9}",
+        "cafe",
+    ];
     for (index, name) in names.iter().enumerate() {
         let mut observer = t.observer(&format!("o{index}"), &t.topic(name))?;
         for each in names {

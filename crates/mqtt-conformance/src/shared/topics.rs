@@ -157,8 +157,9 @@ pub(crate) fn against_reference(t: &Story) -> Done {
     for _ in 0..60 {
         let filter = format!("{}/{}", t.unique, dice.levels(&["a", "b", "", "+", "+", "a"], true));
         peer.listen(&filter, 0)?;
-        let names: Vec<_> =
-            (0..6).map(|_| format!("{}/{}", t.unique, dice.levels(&["a", "b", ""], false))).collect();
+        let names: Vec<_> = (0..6)
+            .map(|_| format!("{}/{}", t.unique, dice.levels(&["a", "b", ""], false)))
+            .collect();
         for name in &names {
             publisher.say(name, name)?;
         }

@@ -43,6 +43,7 @@ pub(crate) fn begun_is_completed(t: &Story) -> Done {
     peer.answer(5, two.id);
     peer.ack(6, two.id)?;
     peer.answer(7, two.id);
+    peer.ping()?;
     drop(peer);
     let mut peer = t.connect(&t.hello("c").durable())?;
     let again = peer.takes("one")?;

@@ -4,7 +4,7 @@ use crate::harness::prelude::*;
 
 /// A will is published at each abnormal end.
 pub(crate) fn after_abnormal_ends(t: &Story) -> Done {
-    after(t, "fin", |peer| drop(peer))?;
+    after(t, "fin", drop)?;
     after(t, "rest", |mut peer| {
         // Bytes that were not read make the system answer with RST.
         peer.send(&[0xC0, 0]);

@@ -18,14 +18,14 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [U5-001] Ill-formed UTF-8, surrogates or U+0000 in any packet (Malformed, 0x81).
 fn u5_001(t: &Story) -> Done {
-text::ill_formed(t)?;
+    text::ill_formed(t)?;
     text::with_nul(t)
 }
 
 /// [U5-002] Control characters U+0001-U+001F, U+007F-U+009F and non-characters may be treated as
 /// malformed (free choice) (Malformed (MAY), 0x81).
 fn u5_002(t: &Story) -> Done {
-// Free choice: either the text is accepted, or it is malformed.
+    // Free choice: either the text is accepted, or it is malformed.
     for character in ["\u{1}", "\u{1F}", "\u{7F}", "\u{9F}", "\u{FFFF}"] {
         let topic = t.topic(character);
         let mut peer = t.client("c")?;
@@ -44,7 +44,7 @@ fn u5_002(t: &Story) -> Done {
 
 /// [U5-003] Variable byte integer of more than 4 bytes (Malformed, 0x81).
 fn u5_003(t: &Story) -> Done {
-t.offend(&[0x30, 0x80, 0x80, 0x80, 0x80, 0x01], &[0x81, 0x95])?;
+    t.offend(&[0x30, 0x80, 0x80, 0x80, 0x80, 0x01], &[0x81, 0x95])?;
     let length = Body::new().u16(1).raw([0x80, 0x80, 0x80, 0x80, 0x01]).text(t.topic("a")).u8(0);
     t.offend(&length.packet(0x82), MALFORMED)?;
     let five = Value::Raw(vec![0x80, 0x80, 0x80, 0x80, 0x01]);
@@ -54,7 +54,7 @@ t.offend(&[0x30, 0x80, 0x80, 0x80, 0x80, 0x01], &[0x81, 0x95])?;
 
 /// [U5-004] Either half of a string pair breaks the string rules (Malformed, 0x81).
 fn u5_004(t: &Story) -> Done {
-for props in [Props::new().user([0xFF], "v"), Props::new().user("n", [0xFF])] {
+    for props in [Props::new().user([0xFF], "v"), Props::new().user("n", [0xFF])] {
         t.refuse(&t.hello("c").with(|_| props.clone()), MALFORMED)?;
         t.offend(&Publish::new(t.topic("a"), "x").with(|_| props).bytes(t.version), MALFORMED)?;
     }
@@ -63,13 +63,13 @@ for props in [Props::new().user([0xFF], "v"), Props::new().user("n", [0xFF])] {
 
 /// [U5-005] Wrong fixed header flags (Malformed, 0x81).
 fn u5_005(t: &Story) -> Done {
-framing::wrong_flags(t)
+    framing::wrong_flags(t)
 }
 
 /// [U5-006] Property id not permitted for the packet type, unknown id, or value of the wrong type
 /// (Malformed, 0x81).
 fn u5_006(t: &Story) -> Done {
-for (name, permitted, send) in PLACES {
+    for (name, permitted, send) in PLACES {
         for id in (0x01..=0x2A).chain([0x7F]).filter(|id| !permitted.contains(id)) {
             if let Err(Stop::Fail(reason)) = send(t, &sample(id)) {
                 fail!("property {id:02X} in {name}: {reason}");
@@ -81,17 +81,17 @@ for (name, permitted, send) in PLACES {
 
 /// [U5-007] Reserved connect flag set (Malformed, 0x81).
 fn u5_007(t: &Story) -> Done {
-connect::flags(t, &[0x03])
+    connect::flags(t, &[0x03])
 }
 
 /// [U5-008] Will QoS 3 (Malformed, 0x81).
 fn u5_008(t: &Story) -> Done {
-connect::will_qos_3(t)
+    connect::will_qos_3(t)
 }
 
 /// [U5-048] PUBLISH QoS 3 (Malformed, 0x81).
 fn u5_048(t: &Story) -> Done {
-publish::qos_3(t)
+    publish::qos_3(t)
 }
 
 type Send = fn(&Story, &Props) -> Done;

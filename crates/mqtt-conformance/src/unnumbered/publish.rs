@@ -23,7 +23,7 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [U5-029] PUBLISH above the announced Maximum QoS (Protocol Error, 0x9B).
 fn u5_029(t: &Story) -> Done {
-for qos in [1, 2] {
+    for qos in [1, 2] {
         t.offend(&Publish::new(t.topic("a"), "x").qos(qos).id(1).bytes(t.version), &[0x9B])?;
     }
     Ok(())
@@ -31,19 +31,27 @@ for qos in [1, 2] {
 
 /// [U5-031] PUBLISH with RETAIN although not available (Protocol Error, 0x9A).
 fn u5_031(t: &Story) -> Done {
-t.offend(&Publish::new(t.topic("a"), "x").retain().bytes(t.version), &[0x9A])
+    t.offend(&Publish::new(t.topic("a"), "x").retain().bytes(t.version), &[0x9A])
 }
 
 /// [U5-033] Packet larger than the server's maximum (Protocol Error, 0x95).
 fn u5_033(t: &Story) -> Done {
-let maximum = t.client("c")?.props.number(prop::MAXIMUM_PACKET_SIZE);
+    let maximum = t.client("c")?.props.number(prop::MAXIMUM_PACKET_SIZE);
     let Some(maximum) = maximum.filter(|bytes| *bytes <= 16 << 20) else {
-        return Err(Stop::NotSupported("the CONNACK names no small Maximum Packet Size".to_owned()));
+        return Err(Stop::NotSupported(
+            "the CONNACK names no small Maximum Packet Size".to_owned(),
+        ));
     };
     let topic = t.topic("a");
     let packet = |size: usize| {
         let header = Body::new().text(&topic).u8(0).bytes().len();
-        let length_bytes = if size > 2_097_155 { 4 } else if size > 16_386 { 3 } else { 2 };
+        let length_bytes = if size > 2_097_155 {
+            4
+        } else if size > 16_386 {
+            3
+        } else {
+            2
+        };
         let payload = vec![b'x'; size.saturating_sub(1 + length_bytes + header)];
         Publish::new(&topic, payload).bytes(t.version)
     };
@@ -58,12 +66,12 @@ let maximum = t.client("c")?.props.number(prop::MAXIMUM_PACKET_SIZE);
 
 /// [U5-049] Empty topic without alias (Protocol Error, 0x82).
 fn u5_049(t: &Story) -> Done {
-publish(t, &Publish::new("", "x"), PROTOCOL_ERROR)
+    publish(t, &Publish::new("", "x"), PROTOCOL_ERROR)
 }
 
 /// [U5-050] Payload Format 1 and payload not UTF-8: may be refused (MAY) (-, 0x99).
 fn u5_050(t: &Story) -> Done {
-// The server may refuse or pass on.
+    // The server may refuse or pass on.
     let topic = t.topic("a");
     let mut observer = t.observer("o", &topic)?;
     let bad = Publish::new(&topic, [0xFF]).qos(1).with(|p| p.byte(prop::PAYLOAD_FORMAT, 1));
@@ -83,27 +91,27 @@ fn u5_050(t: &Story) -> Done {
 
 /// [U5-051] Topic Alias twice (Protocol Error, 0x82).
 fn u5_051(t: &Story) -> Done {
-twice(t, &Props::new().two(prop::TOPIC_ALIAS, 1), &[0x82, 0x94])
+    twice(t, &Props::new().two(prop::TOPIC_ALIAS, 1), &[0x82, 0x94])
 }
 
 /// [U5-052] Response Topic twice (Protocol Error, 0x82).
 fn u5_052(t: &Story) -> Done {
-twice(t, &Props::new().text(prop::RESPONSE_TOPIC, "r"), PROTOCOL_ERROR)
+    twice(t, &Props::new().text(prop::RESPONSE_TOPIC, "r"), PROTOCOL_ERROR)
 }
 
 /// [U5-053] Correlation Data twice (Protocol Error, 0x82).
 fn u5_053(t: &Story) -> Done {
-twice(t, &Props::new().text(prop::CORRELATION_DATA, "d"), PROTOCOL_ERROR)
+    twice(t, &Props::new().text(prop::CORRELATION_DATA, "d"), PROTOCOL_ERROR)
 }
 
 /// [U5-055] Content Type twice (Protocol Error, 0x82).
 fn u5_055(t: &Story) -> Done {
-twice(t, &Props::new().text(prop::CONTENT_TYPE, "c"), PROTOCOL_ERROR)
+    twice(t, &Props::new().text(prop::CONTENT_TYPE, "c"), PROTOCOL_ERROR)
 }
 
 /// [U5-057] Alias 0 or above the maximum (Protocol Error, 0x94).
 fn u5_057(t: &Story) -> Done {
-let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
+    let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
     let above = u16::try_from(maximum + 1).unwrap_or(0);
     for alias in [0, above] {
         let bad = Publish::new(t.topic("a"), "x").with(|p| p.two(prop::TOPIC_ALIAS, alias));
@@ -114,13 +122,13 @@ let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0
 
 /// [U5-058] Empty topic with an alias not yet set (Protocol Error, 0x82).
 fn u5_058(t: &Story) -> Done {
-let unset = Publish::new("", "x").with(|p| p.two(prop::TOPIC_ALIAS, 1));
+    let unset = Publish::new("", "x").with(|p| p.two(prop::TOPIC_ALIAS, 1));
     publish(t, &unset, &[0x82, 0x94])
 }
 
 /// [U5-059] More QoS>0 PUBLISH in flight than Receive Maximum (Protocol Error, 0x93).
 fn u5_059(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     let maximum = peer.props.number(prop::RECEIVE_MAXIMUM);
     let Some(maximum) = maximum.and_then(|m| u16::try_from(m).ok()) else {
         return Err(Stop::NotSupported("the CONNACK names no Receive Maximum".to_owned()));
@@ -135,22 +143,22 @@ let mut peer = t.client("c")?;
 
 /// [U5-060] PUBACK Reason String twice (Protocol Error, 0x82).
 fn u5_060(t: &Story) -> Done {
-reason_twice(t, 0x40)
+    reason_twice(t, 0x40)
 }
 
 /// [U5-061] PUBREC Reason String twice (Protocol Error, 0x82).
 fn u5_061(t: &Story) -> Done {
-reason_twice(t, 0x50)
+    reason_twice(t, 0x50)
 }
 
 /// [U5-062] PUBREL Reason String twice (Protocol Error, 0x82).
 fn u5_062(t: &Story) -> Done {
-reason_twice(t, 0x62)
+    reason_twice(t, 0x62)
 }
 
 /// [U5-063] PUBCOMP Reason String twice (Protocol Error, 0x82).
 fn u5_063(t: &Story) -> Done {
-reason_twice(t, 0x70)
+    reason_twice(t, 0x70)
 }
 
 fn publish(t: &Story, publish: &Publish, codes: &[u8]) -> Done {

@@ -25,24 +25,27 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [U5-038] Wildcard filter although not supported (Protocol Error, 0xA2).
 fn u5_038(t: &Story) -> Done {
-refused(t, &t.topic("#"), &Props::new(), 0xA2)?;
+    refused(t, &t.topic("#"), &Props::new(), 0xA2)?;
     refused(t, "+", &Props::new(), 0xA2)
 }
 
 /// [U5-040] Subscription Identifier although not supported (Protocol Error, 0xA1).
 fn u5_040(t: &Story) -> Done {
-refused(t, &t.topic("a"), &Props::new().var(prop::SUBSCRIPTION_ID, 1), 0xA1)
+    refused(t, &t.topic("a"), &Props::new().var(prop::SUBSCRIPTION_ID, 1), 0xA1)
 }
 
 /// [U5-042] Shared subscription although not supported (Protocol Error, 0x9E).
 fn u5_042(t: &Story) -> Done {
-refused(t, &format!("$share/g/{}", t.topic("a")), &Props::new(), 0x9E)
+    refused(t, &format!("$share/g/{}", t.topic("a")), &Props::new(), 0x9E)
 }
 
 /// [U5-064] Subscription Identifier 0, or twice (Protocol Error, 0x82).
 fn u5_064(t: &Story) -> Done {
-let topic = t.topic("a");
-    for id in [Props::new().var(prop::SUBSCRIPTION_ID, 0), Props::new().var(prop::SUBSCRIPTION_ID, 1).twice()] {
+    let topic = t.topic("a");
+    for id in [
+        Props::new().var(prop::SUBSCRIPTION_ID, 0),
+        Props::new().var(prop::SUBSCRIPTION_ID, 1).twice(),
+    ] {
         t.offend(&subscribe(t.version, 1, &id, &[(&topic, 0)]), PROTOCOL_ERROR)?;
     }
     Ok(())
@@ -50,34 +53,34 @@ let topic = t.topic("a");
 
 /// [U5-065] SUBSCRIBE without payload (Protocol Error, 0x82).
 fn u5_065(t: &Story) -> Done {
-t.offend(&[0x82, 0x03, 0x00, 0x01, 0x00], PROTOCOL_ERROR)
+    t.offend(&[0x82, 0x03, 0x00, 0x01, 0x00], PROTOCOL_ERROR)
 }
 
 /// [U5-066] QoS 3 in the options (Protocol Error, 0x82).
 fn u5_066(t: &Story) -> Done {
-subscribing::bad_options(t, &[0x03])
+    subscribing::bad_options(t, &[0x03])
 }
 
 /// [U5-067] Retain Handling 3 (Protocol Error, 0x82).
 fn u5_067(t: &Story) -> Done {
-subscribing::bad_options(t, &[0x30])
+    subscribing::bad_options(t, &[0x30])
 }
 
 /// [U5-069] UNSUBSCRIBE without payload (Protocol Error, 0x82).
 fn u5_069(t: &Story) -> Done {
-t.offend(&[0xA2, 0x03, 0x00, 0x01, 0x00], PROTOCOL_ERROR)?;
+    t.offend(&[0xA2, 0x03, 0x00, 0x01, 0x00], PROTOCOL_ERROR)?;
     unsubscribe::no_filter(t)
 }
 
 /// [U5-071] DISCONNECT Session Expiry twice (Protocol Error, 0x82).
 fn u5_071(t: &Story) -> Done {
-disconnect_twice(t, &Props::new().four(prop::SESSION_EXPIRY, 0))
+    disconnect_twice(t, &Props::new().four(prop::SESSION_EXPIRY, 0))
 }
 
 /// [U5-072] DISCONNECT raises Session Expiry from 0; the packet does not count as a valid
 /// DISCONNECT (Protocol Error, 0x82).
 fn u5_072(t: &Story) -> Done {
-let topic = t.topic("will");
+    let topic = t.topic("will");
     let mut observer = t.observer("o", &topic)?;
     let mut peer = t.connect(&t.hello("c").will(Will::new(&topic, "will")))?;
     let expiry = Props::new().four(prop::SESSION_EXPIRY, 60);
@@ -91,31 +94,31 @@ let topic = t.topic("will");
 
 /// [U5-073] DISCONNECT Reason String twice (Protocol Error, 0x82).
 fn u5_073(t: &Story) -> Done {
-disconnect_twice(t, &Props::new().text(prop::REASON_STRING, "why"))
+    disconnect_twice(t, &Props::new().text(prop::REASON_STRING, "why"))
 }
 
 /// [U5-075] AUTH although CONNECT had no, or another, method (Protocol Error, 0x82).
 fn u5_075(t: &Story) -> Done {
-t.offend(&auth(0x18, METHOD, b"x"), PROTOCOL_ERROR)?;
+    t.offend(&auth(0x18, METHOD, b"x"), PROTOCOL_ERROR)?;
     t.offend(&auth(0x19, METHOD, b"x"), PROTOCOL_ERROR)
 }
 
 /// [U5-076] AUTH without method, or twice (Protocol Error, 0x82).
 fn u5_076(t: &Story) -> Done {
-let method = Props::new().text(prop::AUTH_METHOD, METHOD).twice();
+    let method = Props::new().text(prop::AUTH_METHOD, METHOD).twice();
     challenge(t, &Props::new().text(prop::AUTH_DATA, "x"))?;
     challenge(t, &method)
 }
 
 /// [U5-077] AUTH data twice (Protocol Error, 0x82).
 fn u5_077(t: &Story) -> Done {
-let method = Props::new().text(prop::AUTH_METHOD, METHOD);
+    let method = Props::new().text(prop::AUTH_METHOD, METHOD);
     challenge(t, &method.text(prop::AUTH_DATA, "x").text(prop::AUTH_DATA, "x"))
 }
 
 /// [U5-078] AUTH Reason String twice (Protocol Error, 0x82).
 fn u5_078(t: &Story) -> Done {
-let method = Props::new().text(prop::AUTH_METHOD, METHOD);
+    let method = Props::new().text(prop::AUTH_METHOD, METHOD);
     challenge(t, &method.text(prop::REASON_STRING, "x").text(prop::REASON_STRING, "x"))
 }
 

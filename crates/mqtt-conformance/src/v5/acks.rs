@@ -13,7 +13,7 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [MQTT-3.4.2-1] PUBACK reasons come from the table.
 fn mqtt5_3_4_2_1(t: &Story) -> Done {
-let mut peer = one_delivery(t, 1)?;
+    let mut peer = one_delivery(t, 1)?;
     let id = peer.receive()?.id;
     peer.send(&Body::new().u16(id).u8(0x01).packet(0x40));
     peer.closed(EITHER)
@@ -21,7 +21,7 @@ let mut peer = one_delivery(t, 1)?;
 
 /// [MQTT-3.5.2-1] PUBREC reasons come from the table.
 fn mqtt5_3_5_2_1(t: &Story) -> Done {
-let mut peer = one_delivery(t, 2)?;
+    let mut peer = one_delivery(t, 2)?;
     let id = peer.receive()?.id;
     peer.send(&Body::new().u16(id).u8(0x01).packet(0x50));
     peer.closed(EITHER)
@@ -29,12 +29,12 @@ let mut peer = one_delivery(t, 2)?;
 
 /// [MQTT-3.6.1-1] PUBREL flags are 0010, else malformed and close.
 fn mqtt5_3_6_1_1(t: &Story) -> Done {
-framing::pubrel_flags(t)
+    framing::pubrel_flags(t)
 }
 
 /// [MQTT-3.6.2-1] PUBREL reason is 00 or 92.
 fn mqtt5_3_6_2_1(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     let id = peer.send_publish(Publish::new(t.topic("a"), "x").qos(2));
     peer.ack(5, id)?;
     peer.send(&Body::new().u16(id).u8(0x10).packet(0x62));
@@ -43,7 +43,7 @@ let mut peer = t.client("c")?;
 
 /// [MQTT-3.7.2-1] PUBCOMP reason is 00 or 92.
 fn mqtt5_3_7_2_1(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     let code = peer.release(77)?;
     ensure!([0, 0x92].contains(&code), "PUBCOMP for an unknown id has the code {code:02X}");
     let mut peer = one_delivery(t, 2)?;

@@ -21,14 +21,14 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [MQTT-3.1.2-30] With an Authentication Method only AUTH and DISCONNECT may precede CONNACK.
 fn mqtt5_3_1_2_30(t: &Story) -> Done {
-let mut peer = challenged(t)?;
+    let mut peer = challenged(t)?;
     peer.send(&Publish::new(t.topic("a"), "x").bytes(t.version));
     peer.refused(EITHER)
 }
 
 /// [MQTT-3.15.2-1] AUTH reason is 00, 18 or 19.
 fn mqtt5_3_15_2_1(t: &Story) -> Done {
-for code in [0x01, 0x80, 0xFF] {
+    for code in [0x01, 0x80, 0xFF] {
         let mut peer = challenged(t)?;
         peer.send(&auth(code, METHOD, b"x"));
         peer.refused(EITHER)?;
@@ -38,29 +38,29 @@ for code in [0x01, 0x80, 0xFF] {
 
 /// [MQTT-3.15.2-2] AUTH reason string must fit.
 fn mqtt5_3_15_2_2(t: &Story) -> Done {
-challenged(t)?;
+    challenged(t)?;
     Err(Stop::NotSupported("the server's AUTH holds no reason string".to_owned()))
 }
 
 /// [MQTT-3.15.2-3] AUTH user properties must fit.
 fn mqtt5_3_15_2_3(t: &Story) -> Done {
-challenged(t)?;
+    challenged(t)?;
     Err(Stop::NotSupported("the server's AUTH holds no user property".to_owned()))
 }
 
 /// [MQTT-4.12.0-1] Unsupported authentication method: CONNACK 0x8C or 0x87 permitted, then close.
 fn mqtt5_4_12_0_1(t: &Story) -> Done {
-t.refuse(&t.hello("c").with(|p| p.text(prop::AUTH_METHOD, "NOPE")), &[0x8C, 0x87])
+    t.refuse(&t.hello("c").with(|p| p.text(prop::AUTH_METHOD, "NOPE")), &[0x8C, 0x87])
 }
 
 /// [MQTT-4.12.0-2] Server's challenge AUTH has reason 0x18.
 fn mqtt5_4_12_0_2(t: &Story) -> Done {
-challenged(t).map(drop)
+    challenged(t).map(drop)
 }
 
 /// [MQTT-4.12.0-3] Client's answer AUTH has reason 0x18.
 fn mqtt5_4_12_0_3(t: &Story) -> Done {
-for code in [0x00, 0x19] {
+    for code in [0x00, 0x19] {
         let mut peer = challenged(t)?;
         peer.send(&auth(code, METHOD, b"c=biws,r=x,p=AAAA"));
         peer.refused(EITHER)?;
@@ -70,38 +70,38 @@ for code in [0x00, 0x19] {
 
 /// [MQTT-4.12.0-4] Rejecting at any point: CONNACK >= 0x80 permitted, then close.
 fn mqtt5_4_12_0_4(t: &Story) -> Done {
-let mut peer = challenged(t)?;
+    let mut peer = challenged(t)?;
     peer.send(&auth(0x18, METHOD, b"c=biws,r=wrong,p=AAAA"));
     peer.refused(&[0x81, 0x82, 0x83, 0x86, 0x87])
 }
 
 /// [MQTT-4.12.0-5] All AUTH and the good CONNACK repeat the method.
 fn mqtt5_4_12_0_5(t: &Story) -> Done {
-let mut peer = challenged(t)?;
+    let mut peer = challenged(t)?;
     peer.send(&auth(0x18, "OTHER", b"x"));
     peer.refused(&[0x81, 0x82, 0x8C])
 }
 
 /// [MQTT-4.12.0-6] No method in CONNECT: no AUTH and no method in CONNACK from the server.
 fn mqtt5_4_12_0_6(t: &Story) -> Done {
-crate::shared::delivery::passive(t)
+    crate::shared::delivery::passive(t)
 }
 
 /// [MQTT-4.12.0-7] No method in CONNECT: client sends no AUTH.
 fn mqtt5_4_12_0_7(t: &Story) -> Done {
-t.offend(&auth(0x19, METHOD, b"x"), PROTOCOL_ERROR)?;
+    t.offend(&auth(0x19, METHOD, b"x"), PROTOCOL_ERROR)?;
     t.offend(&[0xF0, 0], PROTOCOL_ERROR)
 }
 
 /// [MQTT-4.13.1-1] Malformed Packet or Protocol Error with a defined reason: close.
 fn mqtt5_4_13_1_1(t: &Story) -> Done {
-framing::violations(t)?;
+    framing::violations(t)?;
     framing::bytes_left_over(t)
 }
 
 /// [MQTT-4.13.2-1] Reason >= 0x80 in CONNACK/DISCONNECT: close, whether or not it was sent.
 fn mqtt5_4_13_2_1(t: &Story) -> Done {
-t.offend(&[0x00, 0x00], EITHER)?;
+    t.offend(&[0x00, 0x00], EITHER)?;
     t.refuse(&t.hello("c").receive_maximum(0), EITHER)
 }
 
@@ -117,7 +117,8 @@ pub(crate) fn auth(code: u8, method: &str, data: &[u8]) -> Vec<u8> {
 /// A client that was sent its challenge, which must have the code 0x18 and repeat the method.
 pub(crate) fn challenged(t: &Story) -> Done<Peer> {
     let first = b"n,,n=alice,r=fyko+d2lbbFgONRv9qkxdawL";
-    let hello = t.hello("c").with(|p| p.text(prop::AUTH_METHOD, METHOD).text(prop::AUTH_DATA, first));
+    let hello =
+        t.hello("c").with(|p| p.text(prop::AUTH_METHOD, METHOD).text(prop::AUTH_DATA, first));
     let mut peer = t.attempt(&hello)?;
     match peer.event(seconds(5))? {
         Event::Packet(packet) => match packet.content {

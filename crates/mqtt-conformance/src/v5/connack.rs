@@ -23,12 +23,12 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [MQTT-3.2.0-1] Nothing but AUTH before the successful CONNACK.
 fn mqtt5_3_2_0_1(t: &Story) -> Done {
-connect::connack_first(t)
+    connect::connack_first(t)
 }
 
 /// [MQTT-3.2.0-2] One CONNACK per connection.
 fn mqtt5_3_2_0_2(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     peer.send(&t.hello("c").bytes());
     peer.closed(EITHER)?;
     t.passive()
@@ -36,12 +36,12 @@ let mut peer = t.client("c")?;
 
 /// [MQTT-3.2.2-1] Bits 7-1 of the acknowledge flags are 0.
 fn mqtt5_3_2_2_1(t: &Story) -> Done {
-delivery::passive(t)
+    delivery::passive(t)
 }
 
 /// [MQTT-3.2.2-2] Clean Start 1: session present 0.
 fn mqtt5_3_2_2_2(t: &Story) -> Done {
-t.durable("c")?.disconnect();
+    t.durable("c")?.disconnect();
     let peer = t.client("c")?;
     ensure!(!peer.session_present, "session present is 1 at a clean start");
     Ok(())
@@ -49,34 +49,34 @@ t.durable("c")?.disconnect();
 
 /// [MQTT-3.2.2-3] Clean Start 0: session present tells whether state exists.
 fn mqtt5_3_2_2_3(t: &Story) -> Done {
-session::present_flag(t)
+    session::present_flag(t)
 }
 
 /// [MQTT-3.2.2-6] Non-zero reason: session present 0.
 fn mqtt5_3_2_2_6(t: &Story) -> Done {
-connect::refusal_hides_the_session(t)
+    connect::refusal_hides_the_session(t)
 }
 
 /// [MQTT-3.2.2-7] Reason 0x80 or more: close.
 fn mqtt5_3_2_2_7(t: &Story) -> Done {
-connect::bad_password(t)
+    connect::bad_password(t)
 }
 
 /// [MQTT-3.2.2-8] CONNACK reasons come from the table.
 fn mqtt5_3_2_2_8(t: &Story) -> Done {
-delivery::passive(t)
+    delivery::passive(t)
 }
 
 /// [MQTT-3.2.2-9] A server without QoS 1 or 2 says so by Maximum QoS.
 fn mqtt5_3_2_2_9(t: &Story) -> Done {
-let peer = t.client("c")?;
+    let peer = t.client("c")?;
     same!(peer.props.number(prop::MAXIMUM_QOS), Some(1), "Maximum QoS");
     Ok(())
 }
 
 /// [MQTT-3.2.2-10] Such a server still accepts SUBSCRIBE at any QoS.
 fn mqtt5_3_2_2_10(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     same!(peer.props.number(prop::MAXIMUM_QOS), Some(0), "Maximum QoS");
     for qos in 0..3 {
         let code = peer.subscribe(&t.topic("a"), qos)?;
@@ -89,29 +89,29 @@ let mut peer = t.client("c")?;
 
 /// [MQTT-3.2.2-12] Will QoS above what is supported: refuse (0x9B) and close.
 fn mqtt5_3_2_2_12(t: &Story) -> Done {
-t.refuse(&t.hello("c").will(Will::new(t.topic("w"), "x").qos(1)), &[0x9B])
+    t.refuse(&t.hello("c").will(Will::new(t.topic("w"), "x").qos(1)), &[0x9B])
 }
 
 /// [MQTT-3.2.2-13] Will Retain without retain support: refuse (0x9A) and close.
 fn mqtt5_3_2_2_13(t: &Story) -> Done {
-let peer = t.client("n")?;
+    let peer = t.client("n")?;
     same!(peer.props.number(prop::RETAIN_AVAILABLE), Some(0), "Retain Available");
     t.refuse(&t.hello("c").will(Will::new(t.topic("w"), "x").retain()), &[0x9A])
 }
 
 /// [MQTT-3.2.2-19] No reason string in CONNACK if that breaks the client's Maximum Packet Size.
 fn mqtt5_3_2_2_19(t: &Story) -> Done {
-small_refusal(t)
+    small_refusal(t)
 }
 
 /// [MQTT-3.2.2-20] Same for user properties in CONNACK.
 fn mqtt5_3_2_2_20(t: &Story) -> Done {
-small_refusal(t)
+    small_refusal(t)
 }
 
 /// [MQTT-3.2.2-22] Without Server Keep Alive the server uses the client's value.
 fn mqtt5_3_2_2_22(t: &Story) -> Done {
-let mut peer = t.connect(&t.hello("c").keep_alive(60))?;
+    let mut peer = t.connect(&t.hello("c").keep_alive(60))?;
     same!(peer.props.number(prop::SERVER_KEEP_ALIVE), Some(2), "Server Keep Alive");
     let began = std::time::Instant::now();
     peer.closed_within(seconds(10), &[0x8D])?;

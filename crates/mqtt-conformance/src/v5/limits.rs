@@ -35,7 +35,7 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [MQTT-3.1.2-24] No packet larger than the client's Maximum Packet Size is sent.
 fn mqtt5_3_1_2_24(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     t.tell(Publish::new(t.topic("kept"), "k".repeat(200)).qos(1).retain())?;
     let mut peer = t.connect(&t.hello("c").maximum_packet_size(64))?;
     peer.listen(&t.topic("#"), 2)?;
@@ -49,7 +49,7 @@ let topic = t.topic("a");
 
 /// [MQTT-3.1.2-25] A too large packet is dropped and treated as sent.
 fn mqtt5_3_1_2_25(t: &Story) -> Done {
-let topic = t.topic("a");
+    let topic = t.topic("a");
     let mut peer = t.connect(&t.hello("c").maximum_packet_size(64).receive_maximum(1))?;
     peer.listen(&topic, 2)?;
     let mut publisher = t.client("p")?;
@@ -63,22 +63,22 @@ let topic = t.topic("a");
 
 /// [MQTT-3.1.2-26] No alias above the client's Topic Alias Maximum.
 fn mqtt5_3_1_2_26(t: &Story) -> Done {
-aliases_within(t, 2)
+    aliases_within(t, 2)
 }
 
 /// [MQTT-3.1.2-27] No aliases when the maximum is absent or 0.
 fn mqtt5_3_1_2_27(t: &Story) -> Done {
-aliases_within(t, 0)
+    aliases_within(t, 0)
 }
 
 /// [MQTT-3.3.2-11] Server alias not above the client's maximum.
 fn mqtt5_3_3_2_11(t: &Story) -> Done {
-aliases_within(t, 3)
+    aliases_within(t, 3)
 }
 
 /// [MQTT-3.3.4-9] Server keeps within the client's Receive Maximum.
 fn mqtt5_3_3_4_9(t: &Story) -> Done {
-window(t, 1)?;
+    window(t, 1)?;
     window(t, 3)?;
     errors_free_slots(t)?;
     window_after_resume(t)
@@ -86,101 +86,101 @@ window(t, 1)?;
 
 /// [MQTT-3.3.4-10] Server does not hold back other packets when the window is full.
 fn mqtt5_3_3_4_10(t: &Story) -> Done {
-others_go_on(t)
+    others_go_on(t)
 }
 
 /// [MQTT-4.9.0-1] Initial send quota is 1..Receive Maximum.
 fn mqtt5_4_9_0_1(t: &Story) -> Done {
-window(t, 2)?;
+    window(t, 2)?;
     t.refuse(&t.hello("z").receive_maximum(0), PROTOCOL_ERROR)
 }
 
 /// [MQTT-4.9.0-2] Quota falls per QoS>0 PUBLISH; at 0 none is sent.
 fn mqtt5_4_9_0_2(t: &Story) -> Done {
-window(t, 1)?;
+    window(t, 1)?;
     window(t, 5)
 }
 
 /// [MQTT-4.9.0-3] Other packets go on at quota 0.
 fn mqtt5_4_9_0_3(t: &Story) -> Done {
-others_go_on(t)
+    others_go_on(t)
 }
 
 /// [MQTT-3.4.2-2] PUBACK reason string must fit the receiver's Maximum Packet Size.
 fn mqtt5_3_4_2_2(t: &Story) -> Done {
-fits(t, prop::REASON_STRING, |peer| denied_publish(t, peer, 1))
+    fits(t, prop::REASON_STRING, |peer| denied_publish(t, peer, 1))
 }
 
 /// [MQTT-3.4.2-3] PUBACK user properties likewise.
 fn mqtt5_3_4_2_3(t: &Story) -> Done {
-fits(t, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 1))
+    fits(t, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 1))
 }
 
 /// [MQTT-3.5.2-2] PUBREC reason string must fit.
 fn mqtt5_3_5_2_2(t: &Story) -> Done {
-fits(t, prop::REASON_STRING, |peer| denied_publish(t, peer, 2))
+    fits(t, prop::REASON_STRING, |peer| denied_publish(t, peer, 2))
 }
 
 /// [MQTT-3.5.2-3] PUBREC user properties must fit.
 fn mqtt5_3_5_2_3(t: &Story) -> Done {
-fits(t, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 2))
+    fits(t, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 2))
 }
 
 /// [MQTT-3.6.2-2] PUBREL reason string must fit.
 fn mqtt5_3_6_2_2(t: &Story) -> Done {
-fits(t, prop::REASON_STRING, |peer| peer.send(&acknowledgement(5, 999)))
+    fits(t, prop::REASON_STRING, |peer| peer.send(&acknowledgement(5, 999)))
 }
 
 /// [MQTT-3.6.2-3] PUBREL user properties must fit.
 fn mqtt5_3_6_2_3(t: &Story) -> Done {
-fits(t, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(5, 999)))
+    fits(t, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(5, 999)))
 }
 
 /// [MQTT-3.7.2-2] PUBCOMP reason string must fit.
 fn mqtt5_3_7_2_2(t: &Story) -> Done {
-fits(t, prop::REASON_STRING, |peer| peer.send(&acknowledgement(6, 999)))
+    fits(t, prop::REASON_STRING, |peer| peer.send(&acknowledgement(6, 999)))
 }
 
 /// [MQTT-3.7.2-3] PUBCOMP user properties must fit.
 fn mqtt5_3_7_2_3(t: &Story) -> Done {
-fits(t, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(6, 999)))
+    fits(t, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(6, 999)))
 }
 
 /// [MQTT-3.9.2-1] SUBACK reason string must fit the client's maximum.
 fn mqtt5_3_9_2_1(t: &Story) -> Done {
-fits(t, prop::REASON_STRING, |peer| denied_subscribe(t, peer))
+    fits(t, prop::REASON_STRING, |peer| denied_subscribe(t, peer))
 }
 
 /// [MQTT-3.9.2-2] SUBACK user properties must fit.
 fn mqtt5_3_9_2_2(t: &Story) -> Done {
-fits(t, prop::USER_PROPERTY, |peer| denied_subscribe(t, peer))
+    fits(t, prop::USER_PROPERTY, |peer| denied_subscribe(t, peer))
 }
 
 /// [MQTT-3.11.2-1] UNSUBACK reason string must fit.
 fn mqtt5_3_11_2_1(t: &Story) -> Done {
-fits(t, prop::REASON_STRING, |peer| peer.send(&unsubscribe(t.version, 9, &["unknown"])))
+    fits(t, prop::REASON_STRING, |peer| peer.send(&unsubscribe(t.version, 9, &["unknown"])))
 }
 
 /// [MQTT-3.11.2-2] UNSUBACK user properties must fit.
 fn mqtt5_3_11_2_2(t: &Story) -> Done {
-fits(t, prop::USER_PROPERTY, |peer| peer.send(&unsubscribe(t.version, 9, &["unknown"])))
+    fits(t, prop::USER_PROPERTY, |peer| peer.send(&unsubscribe(t.version, 9, &["unknown"])))
 }
 
 /// [MQTT-3.14.2-3] DISCONNECT reason string must fit.
 fn mqtt5_3_14_2_3(t: &Story) -> Done {
-fits(t, prop::REASON_STRING, |peer| peer.send(&[0x00, 0x00]))
+    fits(t, prop::REASON_STRING, |peer| peer.send(&[0x00, 0x00]))
 }
 
 /// [MQTT-3.14.2-4] DISCONNECT user properties must fit.
 fn mqtt5_3_14_2_4(t: &Story) -> Done {
-fits(t, prop::USER_PROPERTY, |peer| peer.send(&[0x00, 0x00]))
+    fits(t, prop::USER_PROPERTY, |peer| peer.send(&[0x00, 0x00]))
 }
 
 /// With this Topic Alias Maximum: aliases stay within, and each stands for the right topic.
 fn aliases_within(t: &Story, maximum: u16) -> Done {
-    let hello = t.hello("c").with(|p| {
-        if maximum > 0 { p.two(prop::TOPIC_ALIAS_MAXIMUM, maximum) } else { p }
-    });
+    let hello = t
+        .hello("c")
+        .with(|p| if maximum > 0 { p.two(prop::TOPIC_ALIAS_MAXIMUM, maximum) } else { p });
     let mut peer = t.connect(&hello)?;
     peer.listen(&t.topic("#"), 1)?;
     let mut publisher = t.client("p")?;
@@ -189,7 +189,8 @@ fn aliases_within(t: &Story, maximum: u16) -> Done {
     for round in 0..30 {
         let topic = t.topic(&format!("{}", round % 10));
         let publish = Publish::new(&topic, &topic).qos(1);
-        publisher.publish(publish.with(|p| if theirs { p.two(prop::TOPIC_ALIAS, 1) } else { p }))?;
+        publisher
+            .publish(publish.with(|p| if theirs { p.two(prop::TOPIC_ALIAS, 1) } else { p }))?;
         let got = peer.takes(&topic)?;
         let alias = got.props.number(prop::TOPIC_ALIAS);
         let within = alias.is_none_or(|alias| alias > 0 && alias <= u32::from(maximum));
@@ -312,7 +313,8 @@ fn fits(t: &Story, property: u8, provoke: impl Fn(&mut Peer)) -> Done {
     match peer.connack() {
         Ok(0) => {}
         _ => {
-            let reason = format!("with so small a limit no CONNACK fits, which has {connack} bytes");
+            let reason =
+                format!("with so small a limit no CONNACK fits, which has {connack} bytes");
             return Err(Stop::NotRun(reason));
         }
     }

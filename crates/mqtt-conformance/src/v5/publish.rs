@@ -28,27 +28,27 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [MQTT-3.3.1-1] DUP 1 on re-delivery.
 fn mqtt5_3_3_1_1(t: &Story) -> Done {
-ids::of_the_server(t)
+    ids::of_the_server(t)
 }
 
 /// [MQTT-3.3.1-2] DUP 0 at QoS 0.
 fn mqtt5_3_3_1_2(t: &Story) -> Done {
-publish::dup_at_qos_0(t)
+    publish::dup_at_qos_0(t)
 }
 
 /// [MQTT-3.3.1-3] Outgoing DUP depends on the outgoing packet only.
 fn mqtt5_3_3_1_3(t: &Story) -> Done {
-publish::dup_is_not_passed_on(t)
+    publish::dup_is_not_passed_on(t)
 }
 
 /// [MQTT-3.3.1-4] QoS 3 does not exist (Malformed Packet).
 fn mqtt5_3_3_1_4(t: &Story) -> Done {
-publish::qos_3(t)
+    publish::qos_3(t)
 }
 
 /// [MQTT-3.3.1-5] RETAIN 1 replaces and stores the retained message.
 fn mqtt5_3_3_1_5(t: &Story) -> Done {
-retain::last_of_each_topic(t)?;
+    retain::last_of_each_topic(t)?;
     let topic = t.topic("properties");
     let props = Props::new().text(prop::CONTENT_TYPE, "new").user("a", "1");
     for content in ["old", "new"] {
@@ -61,29 +61,29 @@ retain::last_of_each_topic(t)?;
 
 /// [MQTT-3.3.1-6] Empty retained message removes the stored one; delivery as normal.
 fn mqtt5_3_3_1_6(t: &Story) -> Done {
-retain::empty_deletes(t)
+    retain::empty_deletes(t)
 }
 
 /// [MQTT-3.3.1-7] An empty message is not stored as retained.
 fn mqtt5_3_3_1_7(t: &Story) -> Done {
-retain::empty_is_not_kept(t)?;
+    retain::empty_is_not_kept(t)?;
     will::empty_is_not_kept(t)
 }
 
 /// [MQTT-3.3.1-8] RETAIN 0 leaves the retained store alone.
 fn mqtt5_3_3_1_8(t: &Story) -> Done {
-retain::plain_does_not_store(t)
+    retain::plain_does_not_store(t)
 }
 
 /// [MQTT-3.3.1-9] Retain Handling 0: send matching retained messages at each subscribe.
 fn mqtt5_3_3_1_9(t: &Story) -> Done {
-retain::again_at_each_subscribe(t)
+    retain::again_at_each_subscribe(t)
 }
 
 /// [MQTT-3.3.1-10] Retain Handling 1: send only if the subscription is new. (Appendix B has the
 /// condition inverted; the body rules.).
 fn mqtt5_3_3_1_10(t: &Story) -> Done {
-let topic = retained(t)?;
+    let topic = retained(t)?;
     let mut peer = t.client("c")?;
     peer.listen(&topic, RETAIN_IF_NEW)?;
     peer.takes("kept")?;
@@ -96,7 +96,7 @@ let topic = retained(t)?;
 
 /// [MQTT-3.3.1-11] Retain Handling 2: never sent on subscribe.
 fn mqtt5_3_3_1_11(t: &Story) -> Done {
-let topic = retained(t)?;
+    let topic = retained(t)?;
     let mut peer = t.client("c")?;
     peer.listen(&topic, 0x20)?;
     peer.quiet()?;
@@ -106,7 +106,7 @@ let topic = retained(t)?;
 
 /// [MQTT-3.3.1-12] Retain As Published 0: forward with RETAIN 0.
 fn mqtt5_3_3_1_12(t: &Story) -> Done {
-retain::live_copy_is_plain(t)?;
+    retain::live_copy_is_plain(t)?;
     let topic = retained(t)?;
     ensure!(t.observer("late", &topic)?.takes("kept")?.retain, "RETAIN 0 on subscribe");
     Ok(())
@@ -114,7 +114,7 @@ retain::live_copy_is_plain(t)?;
 
 /// [MQTT-3.3.1-13] Retain As Published 1: keep the publisher's bit.
 fn mqtt5_3_3_1_13(t: &Story) -> Done {
-let topic = t.topic("published");
+    let topic = t.topic("published");
     let mut peer = t.client("c")?;
     peer.listen(&topic, 0x08 | 1)?;
     t.tell(Publish::new(&topic, "one").qos(1).retain())?;
@@ -126,17 +126,17 @@ let topic = t.topic("published");
 
 /// [MQTT-3.3.4-1] Answer by QoS: none, PUBACK, PUBREC.
 fn mqtt5_3_3_4_1(t: &Story) -> Done {
-publish::answered_by_qos(t)
+    publish::answered_by_qos(t)
 }
 
 /// [MQTT-3.3.4-2] Overlapping subscriptions: highest matching QoS is respected.
 fn mqtt5_3_3_4_2(t: &Story) -> Done {
-publish::overlapping(t)
+    publish::overlapping(t)
 }
 
 /// [MQTT-3.3.4-3] Subscription identifiers of overlapping subscriptions are sent.
 fn mqtt5_3_3_4_3(t: &Story) -> Done {
-let copies = overlapping(t)?;
+    let copies = overlapping(t)?;
     let mut ids: Vec<_> = copies.iter().flat_map(identifiers).collect();
     ids.sort_unstable();
     same!(ids, vec![1, 200], "the subscription identifiers");
@@ -145,7 +145,7 @@ let copies = overlapping(t)?;
 
 /// [MQTT-3.3.4-4] A single copy carries the ids of all matching subscriptions.
 fn mqtt5_3_3_4_4(t: &Story) -> Done {
-match overlapping(t)?.as_slice() {
+    match overlapping(t)?.as_slice() {
         [only] => {
             let mut ids = identifiers(only);
             ids.sort_unstable();
@@ -158,7 +158,7 @@ match overlapping(t)?.as_slice() {
 
 /// [MQTT-3.3.4-5] With several copies each carries the id of its subscription.
 fn mqtt5_3_3_4_5(t: &Story) -> Done {
-match overlapping(t)?.as_slice() {
+    match overlapping(t)?.as_slice() {
         [_] => Err(Stop::NotSupported("the server sends a single copy".to_owned())),
         copies => {
             let bare = copies.iter().filter(|copy| identifiers(copy).is_empty()).count();
@@ -171,7 +171,7 @@ match overlapping(t)?.as_slice() {
 
 /// [MQTT-3.3.4-6] A client's PUBLISH has no Subscription Identifier.
 fn mqtt5_3_3_4_6(t: &Story) -> Done {
-let publish = Publish::new(t.topic("a"), "x").with(|p| p.var(prop::SUBSCRIPTION_ID, 1));
+    let publish = Publish::new(t.topic("a"), "x").with(|p| p.var(prop::SUBSCRIPTION_ID, 1));
     t.offend(&publish.bytes(t.version), EITHER)?;
     t.offend(&publish.qos(1).id(1).bytes(t.version), EITHER)
 }

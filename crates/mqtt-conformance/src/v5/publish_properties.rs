@@ -26,29 +26,29 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [MQTT-3.3.2-1] Topic name first and UTF-8.
 fn mqtt5_3_3_2_1(t: &Story) -> Done {
-publish::bad_topic_field(t)
+    publish::bad_topic_field(t)
 }
 
 /// [MQTT-3.3.2-2] No wildcard in a topic name.
 fn mqtt5_3_3_2_2(t: &Story) -> Done {
-publish::wildcards(t)
+    publish::wildcards(t)
 }
 
 /// [MQTT-3.3.2-3] Delivered topic matches the filter.
 fn mqtt5_3_3_2_3(t: &Story) -> Done {
-topics::against_reference(t)
+    topics::against_reference(t)
 }
 
 /// [MQTT-3.3.2-4] Payload Format Indicator is forwarded unchanged.
 fn mqtt5_3_3_2_4(t: &Story) -> Done {
-forwarded(t, &Props::new())?;
+    forwarded(t, &Props::new())?;
     forwarded(t, &Props::new().byte(prop::PAYLOAD_FORMAT, 0))?;
     forwarded(t, &Props::new().byte(prop::PAYLOAD_FORMAT, 1))
 }
 
 /// [MQTT-3.3.2-5] An expired copy whose delivery has not begun is deleted.
 fn mqtt5_3_3_2_5(t: &Story) -> Done {
-let (queued, kept) = (t.topic("queued"), t.topic("kept"));
+    let (queued, kept) = (t.topic("queued"), t.topic("kept"));
     t.absent("c", &queued, 1)?;
     let expiring = |topic: &str| Publish::new(topic, "old").qos(1).with(|p| expiry(p, 1));
     t.tell(expiring(&queued))?;
@@ -63,7 +63,7 @@ let (queued, kept) = (t.topic("queued"), t.topic("kept"));
 
 /// [MQTT-3.3.2-6] Expiry is forwarded less the waiting time.
 fn mqtt5_3_3_2_6(t: &Story) -> Done {
-let (queued, kept) = (t.topic("queued"), t.topic("kept"));
+    let (queued, kept) = (t.topic("queued"), t.topic("kept"));
     t.absent("c", &queued, 1)?;
     t.tell(Publish::new(&queued, "x").qos(1).with(|p| expiry(p, 10)))?;
     t.tell(Publish::new(&kept, "x").qos(1).retain().with(|p| expiry(p, 10)))?;
@@ -80,7 +80,7 @@ let (queued, kept) = (t.topic("queued"), t.topic("kept"));
 
 /// [MQTT-3.3.2-7] Alias mappings die with the connection.
 fn mqtt5_3_3_2_7(t: &Story) -> Done {
-let mut peer = t.durable("c")?;
+    let mut peer = t.durable("c")?;
     aliases(&peer)?;
     let topic = t.topic("aliased");
     let mut observer = t.observer("o", &topic)?;
@@ -95,13 +95,13 @@ let mut peer = t.durable("c")?;
 
 /// [MQTT-3.3.2-8] Alias 0 is never sent.
 fn mqtt5_3_3_2_8(t: &Story) -> Done {
-let publish = Publish::new(t.topic("a"), "x").with(|p| p.two(prop::TOPIC_ALIAS, 0));
+    let publish = Publish::new(t.topic("a"), "x").with(|p| p.two(prop::TOPIC_ALIAS, 0));
     t.offend(&publish.bytes(t.version), &[0x94, 0x82])
 }
 
 /// [MQTT-3.3.2-9] Client alias not above the server's maximum.
 fn mqtt5_3_3_2_9(t: &Story) -> Done {
-let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
+    let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
     let Some(above) = u16::try_from(maximum + 1).ok() else {
         return Err(Stop::NotSupported("every alias is permitted".to_owned()));
     };
@@ -111,7 +111,7 @@ let maximum = t.client("c")?.props.number(prop::TOPIC_ALIAS_MAXIMUM).unwrap_or(0
 
 /// [MQTT-3.3.2-12] Server accepts all aliases 1..its maximum.
 fn mqtt5_3_3_2_12(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     let maximum = aliases(&peer)?;
     let mut observer = t.observer("o", &t.topic("#"))?;
     for alias in [1, maximum] {
@@ -129,27 +129,30 @@ let mut peer = t.client("c")?;
 
 /// [MQTT-3.3.2-13] Response Topic is UTF-8.
 fn mqtt5_3_3_2_13(t: &Story) -> Done {
-bad_property(t, &Props::new().text(prop::RESPONSE_TOPIC, [b'a', 0xFF]), &[0x81, 0x82, 0x90])
+    bad_property(t, &Props::new().text(prop::RESPONSE_TOPIC, [b'a', 0xFF]), &[0x81, 0x82, 0x90])
 }
 
 /// [MQTT-3.3.2-14] Response Topic has no wildcard.
 fn mqtt5_3_3_2_14(t: &Story) -> Done {
-for topic in ["a/#", "+", "a/+/b", "#"] {
+    for topic in ["a/#", "+", "a/+/b", "#"] {
         let props = Props::new().text(prop::RESPONSE_TOPIC, topic);
         bad_property(t, &props, &[0x81, 0x82, 0x90])?;
-        t.refuse(&t.hello("w").will(Will::new(t.topic("w"), "x").props(props)), &[0x81, 0x82, 0x90])?;
+        t.refuse(
+            &t.hello("w").will(Will::new(t.topic("w"), "x").props(props)),
+            &[0x81, 0x82, 0x90],
+        )?;
     }
     Ok(())
 }
 
 /// [MQTT-3.3.2-15] Response Topic forwarded unchanged.
 fn mqtt5_3_3_2_15(t: &Story) -> Done {
-forwarded(t, &Props::new().text(prop::RESPONSE_TOPIC, t.topic("r\u{E9}ponse")))
+    forwarded(t, &Props::new().text(prop::RESPONSE_TOPIC, t.topic("r\u{E9}ponse")))
 }
 
 /// [MQTT-3.3.2-16] Correlation Data forwarded unchanged.
 fn mqtt5_3_3_2_16(t: &Story) -> Done {
-for data in [vec![], vec![0xFF], vec![0, 1, 2, 0xFE, 0xFF], vec![7; 65_535]] {
+    for data in [vec![], vec![0xFF], vec![0, 1, 2, 0xFE, 0xFF], vec![7; 65_535]] {
         forwarded(t, &Props::new().text(prop::CORRELATION_DATA, data))?;
     }
     Ok(())
@@ -157,24 +160,25 @@ for data in [vec![], vec![0xFF], vec![0, 1, 2, 0xFE, 0xFF], vec![7; 65_535]] {
 
 /// [MQTT-3.3.2-17] All User Properties forwarded unchanged.
 fn mqtt5_3_3_2_17(t: &Story) -> Done {
-forwarded(t, &Props::new().user("a", "1").user("a", "1").user("", "").user("b", ""))?;
+    forwarded(t, &Props::new().user("a", "1").user("a", "1").user("", "").user("b", ""))?;
     forwarded(t, &Props::new().user("n".repeat(3000), "v".repeat(30_000)))
 }
 
 /// [MQTT-3.3.2-18] User Property order kept.
 fn mqtt5_3_3_2_18(t: &Story) -> Done {
-let many = (0..20).fold(Props::new(), |p, i| p.user(format!("n{}", (i * 7) % 20), format!("{i}")));
+    let many =
+        (0..20).fold(Props::new(), |p, i| p.user(format!("n{}", (i * 7) % 20), format!("{i}")));
     forwarded(t, &many)
 }
 
 /// [MQTT-3.3.2-19] Content Type is UTF-8.
 fn mqtt5_3_3_2_19(t: &Story) -> Done {
-bad_property(t, &Props::new().text(prop::CONTENT_TYPE, [b'a', 0xFF]), EITHER)
+    bad_property(t, &Props::new().text(prop::CONTENT_TYPE, [b'a', 0xFF]), EITHER)
 }
 
 /// [MQTT-3.3.2-20] Content Type forwarded unchanged.
 fn mqtt5_3_3_2_20(t: &Story) -> Done {
-forwarded(t, &Props::new().text(prop::CONTENT_TYPE, "text/pl\u{E4}in"))?;
+    forwarded(t, &Props::new().text(prop::CONTENT_TYPE, "text/pl\u{E4}in"))?;
     forwarded(t, &Props::new().text(prop::CONTENT_TYPE, ""))
 }
 

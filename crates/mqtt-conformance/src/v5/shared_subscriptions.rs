@@ -15,7 +15,7 @@ pub(super) const TESTS: &[Test] = &[
 /// [MQTT-4.8.2-1] Shared filter starts with '$share/' and has a ShareName of at least one
 /// character.
 fn mqtt5_4_8_2_1(t: &Story) -> Done {
-sharing(t)?;
+    sharing(t)?;
     refused_filter(t, "$share//a", EITHER_OR_FILTER)?;
     // Another spelling is an ordinary filter, or refused; it is never a share.
     let topic = t.topic("a");
@@ -31,13 +31,16 @@ sharing(t)?;
 
 /// [MQTT-4.8.2-2] ShareName has no '/', '+', '#', and is followed by '/' and a filter.
 fn mqtt5_4_8_2_2(t: &Story) -> Done {
-sharing(t)?;
-    refused_filters(t, &["$share/g", "$share/g/", "$share/g+/a", "$share/#/a", "$share/+/a", "$share/"])
+    sharing(t)?;
+    refused_filters(
+        t,
+        &["$share/g", "$share/g/", "$share/g+/a", "$share/#/a", "$share/+/a", "$share/"],
+    )
 }
 
 /// [MQTT-4.8.2-3] Granted QoS is respected for each member.
 fn mqtt5_4_8_2_3(t: &Story) -> Done {
-let (topic, filter) = names(t)?;
+    let (topic, filter) = names(t)?;
     let mut zero = t.client("zero")?;
     let mut two = t.client("two")?;
     zero.listen(&filter, 0)?;
@@ -55,7 +58,7 @@ let (topic, filter) = names(t)?;
 /// [MQTT-4.8.2-4] QoS 2: a message already sent to a member is completed with that member on its
 /// return.
 fn mqtt5_4_8_2_4(t: &Story) -> Done {
-let (topic, filter) = names(t)?;
+    let (topic, filter) = names(t)?;
     let mut member = t.durable("m")?;
     member.listen(&filter, 2)?;
     t.tell(Publish::new(&topic, "x").qos(2))?;
@@ -75,7 +78,7 @@ let (topic, filter) = names(t)?;
 
 /// [MQTT-4.8.2-5] QoS 2: if that member's session ends first, the message goes to nobody else.
 fn mqtt5_4_8_2_5(t: &Story) -> Done {
-let (topic, filter) = names(t)?;
+    let (topic, filter) = names(t)?;
     let mut member = t.connect(&t.hello("m").expiry(1))?;
     member.listen(&filter, 2)?;
     t.tell(Publish::new(&topic, "x").qos(2))?;
@@ -89,7 +92,7 @@ let (topic, filter) = names(t)?;
 /// [MQTT-4.8.2-6] A PUBACK/PUBREC >= 0x80 from a member: drop the message, no other member gets
 /// it.
 fn mqtt5_4_8_2_6(t: &Story) -> Done {
-let (topic, filter) = names(t)?;
+    let (topic, filter) = names(t)?;
     for qos in [1, 2] {
         let mut member = t.client("m")?;
         member.listen(&filter, qos)?;

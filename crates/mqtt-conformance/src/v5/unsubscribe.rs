@@ -27,22 +27,22 @@ pub(super) const TESTS: &[Test] = &[
 
 /// [MQTT-3.10.1-1] UNSUBSCRIBE flags are 0010, else malformed and close.
 fn mqtt5_3_10_1_1(t: &Story) -> Done {
-framing::unsubscribe_flags(t)
+    framing::unsubscribe_flags(t)
 }
 
 /// [MQTT-3.10.3-1] Filters are UTF-8.
 fn mqtt5_3_10_3_1(t: &Story) -> Done {
-subscribe::bad_text(t)
+    subscribe::bad_text(t)
 }
 
 /// [MQTT-3.10.3-2] At least one filter.
 fn mqtt5_3_10_3_2(t: &Story) -> Done {
-unsubscribe::no_filter(t)
+    unsubscribe::no_filter(t)
 }
 
 /// [MQTT-3.10.4-1] Character-by-character comparison; exact match is deleted.
 fn mqtt5_3_10_4_1(t: &Story) -> Done {
-unsubscribe::exact_match(t)?;
+    unsubscribe::exact_match(t)?;
     let topic = t.topic("shared");
     let shared = format!("$share/g/{topic}");
     let mut peer = t.client("s")?;
@@ -58,32 +58,32 @@ unsubscribe::exact_match(t)?;
 
 /// [MQTT-3.10.4-2] No new messages are queued afterwards.
 fn mqtt5_3_10_4_2(t: &Story) -> Done {
-unsubscribe::nothing_new(t)
+    unsubscribe::nothing_new(t)
 }
 
 /// [MQTT-3.10.4-3] Begun QoS 1/2 deliveries are completed.
 fn mqtt5_3_10_4_3(t: &Story) -> Done {
-unsubscribe::begun_is_completed(t)
+    unsubscribe::begun_is_completed(t)
 }
 
 /// [MQTT-3.10.4-4] UNSUBACK is sent.
 fn mqtt5_3_10_4_4(t: &Story) -> Done {
-ids::subacks_carry_it(t)
+    ids::subacks_carry_it(t)
 }
 
 /// [MQTT-3.10.4-5] Same packet id, also if nothing was deleted (reason 0x11).
 fn mqtt5_3_10_4_5(t: &Story) -> Done {
-unsubscribe::always_answered(t)
+    unsubscribe::always_answered(t)
 }
 
 /// [MQTT-3.10.4-6] Many filters like many UNSUBSCRIBEs with one UNSUBACK.
 fn mqtt5_3_10_4_6(t: &Story) -> Done {
-unsubscribe::many_filters(t)
+    unsubscribe::many_filters(t)
 }
 
 /// [MQTT-3.11.3-1] Reasons in filter order.
 fn mqtt5_3_11_3_1(t: &Story) -> Done {
-let [a, b] = ["a", "b"].map(|name| t.topic(name));
+    let [a, b] = ["a", "b"].map(|name| t.topic(name));
     let mut peer = t.client("c")?;
     peer.listen(&a, 0)?;
     peer.listen(&b, 0)?;
@@ -94,17 +94,17 @@ let [a, b] = ["a", "b"].map(|name| t.topic(name));
 
 /// [MQTT-3.11.3-2] UNSUBACK reasons come from the table.
 fn mqtt5_3_11_3_2(t: &Story) -> Done {
-delivery::passive(t)
+    delivery::passive(t)
 }
 
 /// [MQTT-3.12.4-1] PINGREQ gets PINGRESP.
 fn mqtt5_3_12_4_1(t: &Story) -> Done {
-framing::pings(t)
+    framing::pings(t)
 }
 
 /// [MQTT-3.14.0-1] No DISCONNECT before a CONNACK below 0x80.
 fn mqtt5_3_14_0_1(t: &Story) -> Done {
-connect::cut_or_longer(t)?;
+    connect::cut_or_longer(t)?;
     connect::flags(t, &[0x03, 0x0A, 0x1E, 0x82])?;
     t.refuse(&t.hello("v").protocol("MQTT", 6), &[0x84, 0x01])?;
     connect::comes_first(t)
@@ -112,12 +112,12 @@ connect::cut_or_longer(t)?;
 
 /// [MQTT-3.14.1-1] DISCONNECT flags must be 0; else DISCONNECT 0x81.
 fn mqtt5_3_14_1_1(t: &Story) -> Done {
-framing::disconnect_flags(t)
+    framing::disconnect_flags(t)
 }
 
 /// [MQTT-3.14.2-1] DISCONNECT reasons come from the table and fit the sender.
 fn mqtt5_3_14_2_1(t: &Story) -> Done {
-for code in [0x01, 0x8B, 0x8E, 0x9D, 0xFF] {
+    for code in [0x01, 0x8B, 0x8E, 0x9D, 0xFF] {
         t.offend(&[0xE0, 1, code], EITHER)?;
     }
     Ok(())
@@ -125,13 +125,13 @@ for code in [0x01, 0x8B, 0x8E, 0x9D, 0xFF] {
 
 /// [MQTT-3.14.2-2] Server's DISCONNECT has no Session Expiry Interval.
 fn mqtt5_3_14_2_2(t: &Story) -> Done {
-t.offend(&[0x00, 0x00], EITHER)?;
+    t.offend(&[0x00, 0x00], EITHER)?;
     t.passive_if_any("DISCONNECT")
 }
 
 /// [MQTT-3.14.4-1] Nothing is sent after DISCONNECT.
 fn mqtt5_3_14_4_1(t: &Story) -> Done {
-let topic = t.topic("after");
+    let topic = t.topic("after");
     let mut observer = t.observer("o", &topic)?;
     let mut bytes = vec![0xE0, 0x00];
     bytes.extend(Publish::new(&topic, "never").bytes(t.version));
@@ -146,7 +146,7 @@ let topic = t.topic("after");
 
 /// [MQTT-3.14.4-2] The sender closes the connection.
 fn mqtt5_3_14_4_2(t: &Story) -> Done {
-let mut peer = t.client("c")?;
+    let mut peer = t.client("c")?;
     peer.send(&t.hello("c").bytes());
     peer.closed(&[])?;
     let mut peer = t.client("d")?;
@@ -157,7 +157,7 @@ let mut peer = t.client("c")?;
 
 /// [MQTT-3.15.1-1] AUTH flags are 0, else malformed and close.
 fn mqtt5_3_15_1_1(t: &Story) -> Done {
-let method = Props::new().text(prop::AUTH_METHOD, "x");
+    let method = Props::new().text(prop::AUTH_METHOD, "x");
     for first in [0xF1, 0xF2, 0xF8] {
         t.offend(&Body::new().u8(0x18).raw(method.block()).packet(first), EITHER)?;
     }
