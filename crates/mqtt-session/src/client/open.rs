@@ -74,7 +74,9 @@ impl Open {
 
     /// Goes on with the session where the server has it, and begins a new one where it has not.
     pub(super) fn begin(&mut self, connected: Connected, session: Option<Session>, now: Time) {
-        let present = connected.session_present;
+        // 3.1 cannot say whether the session is there (D31-05). To go on with it is right where it
+        // is, and harmless where it is not: DUP only says that the message may be a repetition.
+        let present = connected.session_present || self.link.version() == Version::V31;
         self.events.push_back(ClientEvent::Connected(Box::new(connected)));
         match session {
             Some(session) if present => {
