@@ -85,3 +85,27 @@ fn fold(hash: u64) -> u32 {
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_found_and_what_was_removed_gives_memory_back() {
+        let mut index = HashIndex::new();
+        let hash = |index: &HashIndex, number: u32| index.hash_text(&number.to_le_bytes());
+        let id = |number| Id::of(number).unwrap();
+        for number in 1..=10_000 {
+            index.insert(hash(&index, number), id(number));
+        }
+        let full = index.table.capacity();
+        for number in 1..=9_900 {
+            let hash = hash(&index, number);
+            assert_eq!(index.find(hash, |found| found == id(number)), Some(id(number)));
+            index.remove(hash, id(number));
+            assert_eq!(index.find(hash, |found| found == id(number)), None);
+        }
+        assert_eq!(index.find(hash(&index, 9_901), |_| true), Some(id(9_901)));
+        assert!(index.table.capacity() < full / 8);
+    }
+}

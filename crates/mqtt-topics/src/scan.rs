@@ -46,7 +46,7 @@ struct Frame {
     depth: usize,
     path_len: usize,
     next: Position,
-    /// Whether the node is on the way to the cursor, and the child there is still to come.
+    /// Whether the node is on the way to the cursor.
     on_cursor: bool,
 }
 
@@ -109,7 +109,6 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
             frame.next = next;
             let depth = frame.depth;
             let on_cursor = frame.on_cursor && self.after.get(depth) == Some(&level);
-            frame.on_cursor = false;
             self.path.truncate(frame.path_len);
             push_level(&mut self.path, depth, level);
             self.enter(id, depth + 1, on_cursor)?;

@@ -306,9 +306,10 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
             changed = self.fold(id);
         }
         if self.node_count() == 0 {
-            // A slab that was empty gives all its memory back.
-            self.nodes.remove(self.root);
-            self.root = self.nodes.insert(Node::root());
+            // A slab that was empty gives all its memory back. The root may hold a list: the
+            // subscribers to `#`.
+            let root = self.nodes.remove(self.root);
+            self.root = self.nodes.insert(root.unwrap_or_else(Node::root));
         }
     }
 

@@ -108,6 +108,26 @@ fn thousands_of_siblings_come_and_go_in_any_order() {
     assert_eq!(tree.node_count(), 0);
 }
 
+/// Runs that become empty vanish, though their neighbours are full.
+#[test]
+fn siblings_in_a_row_come_and_go() {
+    let mut tree = RetainedTree::new();
+    let text = |number: usize| format!("{number:05}");
+    let fill = |tree: &mut RetainedTree<usize>, from, to| {
+        (from..to).for_each(|number| assert_eq!(tree.insert(topic(&text(number)), number), None));
+    };
+    fill(&mut tree, 0, 3_000);
+    for (from, to) in [(700, 1_400), (0, 600), (2_300, 3_000), (256, 2_816), (0, 3_000)] {
+        for number in from..to {
+            assert_eq!(tree.remove(topic(&text(number))), Some(number));
+        }
+        let expected: Vec<_> = (0..from).chain(to..3_000).map(text).collect();
+        assert_eq!(all(&tree, "+"), expected);
+        fill(&mut tree, from, to);
+        assert_eq!(all(&tree, "+"), (0..3_000).map(text).collect::<Vec<_>>());
+    }
+}
+
 /// Pages of three with changes in between, the cursor's topic among them.
 #[test]
 fn a_topic_that_stays_is_met_exactly_once() {

@@ -67,6 +67,17 @@ fn removal_frees_every_node() {
 }
 
 #[test]
+fn the_last_node_takes_no_other_filter_along() {
+    let mut tree = SubscriptionTree::new();
+    tree.insert(filter("#"), 1, ());
+    tree.insert(filter("a/+"), 1, ());
+    tree.remove(filter("a/+"), &1);
+    assert_eq!(found(&tree, "a/b"), [(1, ())]);
+    assert_eq!(tree.remove(filter("#"), &1), Some(()));
+    assert!(tree.is_empty());
+}
+
+#[test]
 fn depth_costs_no_stack() {
     let deep = "+/".repeat(32_767);
     let mut tree = SubscriptionTree::new();
