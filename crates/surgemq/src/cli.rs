@@ -72,12 +72,16 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the broker
+    #[command(after_help = serve::NOTES)]
     Serve(Box<ServeArgs>),
     /// Publish messages, as mosquitto_pub does
+    #[command(after_help = publish::NOTES)]
     Pub(Box<PublishArgs>),
     /// Subscribe and print messages, as mosquitto_sub does
+    #[command(after_help = subscribe::NOTES)]
     Sub(Box<SubscribeArgs>),
-    /// Change a password file
+    /// Add a user to a password file, or change or remove one
+    #[command(after_help = passwd::NOTES)]
     Passwd(PasswdArgs),
 }
 
@@ -135,6 +139,13 @@ mod tests {
 
     fn parse_line(line: &str) -> Result<Command, clap::Error> {
         parse(line.split(' ').map(OsString::from).collect())
+    }
+
+    #[test]
+    fn notes_fit_into_a_terminal() {
+        for notes in [serve::NOTES, publish::NOTES, subscribe::NOTES, passwd::NOTES] {
+            assert!(notes.lines().all(|line| line.chars().count() <= 80), "{notes}");
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Field {
             Self::Json { payload_is_json } => json::print(message, moment, payload_is_json, out)?,
             Self::TopicAlias => spec.numbers(properties.topic_alias, out),
             Self::ContentType => {
-                spec.text(properties.content_type.unwrap_or_default().as_bytes(), out)
+                spec.text(properties.content_type.unwrap_or_default().as_bytes(), out);
             }
             Self::CorrelationData => {
                 out.extend_from_slice(properties.correlation_data.unwrap_or_default());

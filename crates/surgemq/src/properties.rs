@@ -141,7 +141,7 @@ impl ConnectProperties {
     fn set(&mut self, id: PropertyId, value: &str) -> Result<(), &'static str> {
         match id {
             PropertyId::SessionExpiryInterval => {
-                self.session_expiry_secs = Some(four_bytes(value)?)
+                self.session_expiry_secs = Some(four_bytes(value)?);
             }
             PropertyId::ReceiveMaximum => self.receive_maximum = Some(non_zero(two_bytes(value)?)?),
             PropertyId::MaximumPacketSize => {
@@ -165,7 +165,7 @@ impl MessageProperties {
     fn set(&mut self, id: PropertyId, value: &str) -> Result<(), &'static str> {
         match id {
             PropertyId::PayloadFormatIndicator => {
-                self.payload_format_indicator = Some(flag(value)?)
+                self.payload_format_indicator = Some(flag(value)?);
             }
             PropertyId::MessageExpiryInterval => self.expiry_secs = Some(four_bytes(value)?),
             PropertyId::ContentType => self.content_type = Some(value.to_owned()),

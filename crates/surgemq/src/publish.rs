@@ -85,7 +85,7 @@ impl Publisher {
         let mut lines = Lines::new(BufReader::with_capacity(64 * 1024, tokio::io::stdin()));
         loop {
             let line = tokio::select! {
-                line = lines.next() => line.map_err(stdin_failure)?,
+                line = lines.next() => line.map_err(|error| stdin_failure(&error))?,
                 loss = self.client.closed() => return Err(connect::lost(&loss)),
             };
             match line {
@@ -156,7 +156,7 @@ fn read_file(path: &Path) -> Result<Bytes, Failure> {
 async fn read_stdin() -> Result<Bytes, Failure> {
     let mut payload = Vec::new();
     let mut bounded = tokio::io::stdin().take(PAYLOAD_BYTES_MAX + 1);
-    bounded.read_to_end(&mut payload).await.map_err(stdin_failure)?;
+    bounded.read_to_end(&mut payload).await.map_err(|error| stdin_failure(&error))?;
     check_length(payload.len() as u64, &"stdin")?;
     Ok(payload.into())
 }
@@ -171,7 +171,7 @@ fn check_length(length: u64, source: &dyn std::fmt::Display) -> Result<(), Failu
     )))
 }
 
-fn stdin_failure(error: io::Error) -> Failure {
+fn stdin_failure(error: &io::Error) -> Failure {
     Failure::new(format!("cannot read stdin: {error}"))
 }
 

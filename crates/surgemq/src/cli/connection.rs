@@ -24,8 +24,13 @@ pub(crate) struct ConnectionArgs {
     #[arg(short, long, value_name = "PORT", conflicts_with = "url")]
     pub(crate) port: Option<u16>,
 
-    /// Everything at once: mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]
-    #[arg(short = 'L', long, value_name = "URL")]
+    // Not a doc comment: rustdoc would take the brackets for links.
+    #[arg(
+        short = 'L',
+        long,
+        value_name = "URL",
+        help = "Everything at once: mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]"
+    )]
     pub(crate) url: Option<Url>,
 
     /// The user name
@@ -82,7 +87,7 @@ pub(crate) struct ConnectionArgs {
     /// PACKET is connect, publish, will, subscribe, unsubscribe or disconnect; PROPERTY is the
     /// standard's name with dashes, such as content-type
     // For the help alone: the words are taken out before, see `property_words`.
-    #[arg(short = 'D', long = "property", value_name = "PROPERTY")]
+    #[arg(short = 'D', long = "property", value_name = "PACKET PROPERTY VALUE")]
     property_words: Vec<String>,
 
     /// The words of each `-D`.

@@ -4,10 +4,13 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::Args;
 
-/// Add a user to a password file, or change or remove one
-///
-/// Passwords are hashed with argon2id. Without PASSWORD it is asked for twice on a terminal, or
-/// read as one line from standard input.
+/// What stands below the options in the help.
+pub(super) const NOTES: &str = "\
+Passwords are hashed with argon2id. Without PASSWORD it is asked for twice on a
+terminal, or read as one line from standard input. A broker that runs goes on
+with the file as it was when it started.";
+
+/// The options of `passwd`.
 #[derive(Debug, Args)]
 pub(crate) struct PasswdArgs {
     /// Make a new file

@@ -12,11 +12,15 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// Publish messages
-///
-/// Options are those of mosquitto_pub; -h is the host, help is --help. Exit codes: 0 when every
-/// message was acknowledged, the reason code if the broker refused the connection or a message, 1
-/// for other failures, 2 for a command line that makes no sense.
+/// What stands below the options in the help.
+pub(super) const NOTES: &str = "\
+Options are those of mosquitto_pub; -h is the host, help is --help.
+
+Exit codes: 0 when every message was acknowledged; the reason code if the broker
+refused the connection or a message; 1 for other failures; 2 for a command line
+that makes no sense.";
+
+/// The options of `pub`.
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {
     /// The topic to publish to

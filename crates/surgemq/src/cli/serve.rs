@@ -7,14 +7,16 @@ use mqtt_packet::QoS;
 
 use super::{url, values};
 
-/// Run the broker
-///
-/// It stops on SIGTERM and SIGINT. Sessions and retained messages live in memory for now: they
-/// outlast connections, but not the broker.
-///
-/// Without --password-file everyone may connect if every listener is on loopback; elsewhere the
-/// broker does not start unless --allow-anonymous says so. Without --acl-file everyone who is
-/// connected may publish and subscribe to everything.
+/// What stands below the options in the help.
+pub(super) const NOTES: &str = "\
+The broker stops on SIGTERM and SIGINT. Sessions and retained messages live in
+memory for now: they outlast connections, but not the broker.
+
+Without --password-file everyone may connect if every listener is on loopback;
+elsewhere the broker does not start unless --allow-anonymous says so. Without
+--acl-file everyone who is connected may publish and subscribe to everything.";
+
+/// The options of `serve`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Where to listen: tcp://HOST:PORT or HOST:PORT; may be repeated; port 0 for any free one

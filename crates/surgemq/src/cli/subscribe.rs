@@ -12,21 +12,32 @@ use super::{
 };
 use crate::{failure::Failure, format::Format};
 
-/// Subscribe, and print the messages
-///
-/// Options are those of mosquitto_sub; -h is the host, help is --help. Exit codes: 0 for success,
-/// 27 when the time of -W is over, the reason code if the broker refused the connection or every
-/// subscription, 1 for other failures, 2 for a command line that makes no sense.
-///
-/// FORMAT of -F: %t topic, %p payload, %x %X payload in hexadecimal, %l payload length, %q QoS,
-/// %r retain flag, %m packet identifier, %I time (ISO 8601), %U time (Unix), %j JSON, %J JSON with
-/// the payload as JSON, %A topic alias, %C content type, %D correlation data, %E message expiry
-/// interval, %F payload format indicator, %P user properties, %R response topic, %S subscription
-/// identifiers, %% a per cent sign; between % and the letter may stand 0 or -, a width, and a
-/// full stop with a greatest width. @X is what strftime makes of %X, @N the nanoseconds, @@ an at
-/// sign. \n \r \t \a \e \v \0 \\ are special characters. All times are in UTC.
+/// What stands below the options in the help.
+pub(super) const NOTES: &str = r"Options are those of mosquitto_sub; -h is the host, help is --help.
+
+FORMAT of -F:
+  %t topic                    %A topic alias
+  %p payload                  %C content type
+  %x payload, hexadecimal     %D correlation data
+  %X the same, upper case     %E message expiry interval
+  %l payload length           %F payload format indicator
+  %q QoS                      %P user properties
+  %r retain flag              %R response topic
+  %m packet identifier        %S subscription identifiers
+  %I time, ISO 8601           %j JSON
+  %U time, Unix               %J JSON with the payload as JSON
+  %% a per cent sign          @@ an at sign
+  @X what strftime(3) makes of %X; @N the nanoseconds of the second
+  \n \r \t \a \e \v \0 \\ special characters
+Between % and the letter may stand: 0 to pad with zeros, - to align to the left,
+a width, a full stop and a greatest width. Times are in UTC.
+
+Exit codes: 0 for success; 27 when the time of -W is over; the reason code if
+the broker refused the connection or every subscription; 1 for other failures; 2
+for a command line that makes no sense.";
+
+/// The options of `sub`.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct SubscribeArgs {
     /// The topic filter to subscribe to; may be repeated
     #[arg(short, long = "topic", value_name = "FILTER")]
@@ -60,7 +71,7 @@ pub(crate) struct SubscribeArgs {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// Print messages in this format, see above
+    /// Print messages in this format, see below
     #[arg(short = 'F', value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 

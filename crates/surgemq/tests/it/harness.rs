@@ -171,7 +171,7 @@ impl Stream {
 fn forward(mut pipe: impl Read, sender: &Sender<Vec<u8>>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = pipe.read(&mut buffer) {
-        if length == 0 || sender.send(buffer[..length].to_vec()).is_err() {
+        if length == 0 || sender.send(buffer.get(..length).unwrap_or_default().to_vec()).is_err() {
             return;
         }
     }

@@ -8,7 +8,7 @@ fn a_message_above_the_limit_is_refused() {
     // A client of 5.0 knows the limit and does not send it; others lose the connection.
     let large = "x".repeat(2000);
     let refused = broker.tool("pub -V 5 -t a -q 1 -s").give(large.as_bytes()).finish();
-    refused.expect_failure(1, "2011 bytes where the server takes 1000");
+    refused.expect_failure(1, "2009 bytes where the server takes 1000");
     let cut = broker.tool("pub -V 311 -t a -q 1 -s").give(large.as_bytes()).finish();
     assert_eq!(cut.code, Some(1), "{cut:?}");
     broker.publish("-V 311 -t a -q 1 -m small");

@@ -1,5 +1,7 @@
 //! The program from the outside: as a process, over real sockets.
 
+#![expect(clippy::panic, reason = "the harness fails loudly, as tests do")]
+
 mod harness;
 mod limits;
 mod login;

@@ -29,7 +29,8 @@ fn all_versions_and_levels_of_delivery_reach_each_other() {
 #[test]
 fn payloads_arrive_as_they_are_whatever_their_size() {
     let broker = Broker::start("--max-packet-size 33554432");
-    let large: Vec<u8> = (0..20_000_000_u32).map(|i| i.wrapping_mul(2_654_435_761) as u8).collect();
+    let large: Vec<u8> =
+        (0..20_000_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     for payload in [vec![], b"\n".to_vec(), b"\x00\xff\r\n".to_vec(), large] {
         let subscriber = broker.subscribe("-t a -q 1 -C 1 -N");
         broker.tool("pub -t a -q 1 -s").give(&payload).finish().expect_success();
