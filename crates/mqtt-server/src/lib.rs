@@ -20,4 +20,7 @@ pub use crate::{
     routing::{GroupMatch, Matches, MemoryRouting, Routing, SubscriberId, Subscription},
     server::{Server, ServerHandle, ShutdownReport},
 };
-pub use mqtt_session::{InboxLimits, ServerConfig};
+pub use mqtt_packet::{QoS, ReasonCode};
+pub use mqtt_session::{
+    DropReason, InboxLimits, Ledger, MemoryStore, ServerConfig, SessionRecord, SessionStore, StoreError,
+};
