@@ -1,6 +1,5 @@
 //! Where MQTT 3.1 differs from 3.1.1.
 
-use crate::harness::peer::{acknowledgement, subscribe, unsubscribe};
 use crate::harness::prelude::*;
 use crate::shared::framing::with_flags;
 use crate::shared::{

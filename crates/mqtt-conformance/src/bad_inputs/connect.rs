@@ -1,10 +1,10 @@
 //! Group B, first half: CONNECT as it is written.
 
 use crate::harness::prelude::*;
-use crate::shared::{connect, text, topics, will};
+use crate::shared::{connect, text, will};
 use crate::v5::auth::{METHOD, auth, challenged};
 
-use super::{BOTH, V311};
+use super::BOTH;
 
 pub(super) const TESTS: &[Test] = &[
     test("B01", b01).on(BOTH),
@@ -35,7 +35,6 @@ pub(super) const TESTS: &[Test] = &[
     test("B36", b36).with(Profile::Abuse).on(BOTH),
     test("B39", b39).with(Profile::Abuse).on(BOTH),
     test("B43", b43).with(Profile::Password).on(BOTH),
-    test("C36", c36).on(V311),
 ];
 
 /// [B01] Any other packet as the first one (PUBACK 40 02 00 01, PUBLISH, SUBSCRIBE, PINGREQ,
@@ -388,10 +387,4 @@ fn b43(t: &Story) -> Done {
     }
     let hello = Connect::new(t.version, t.client_id("c")).user("");
     t.refuse(&hello, connect::REFUSED)
-}
-
-/// [C36] Client library: topic or string longer than 65,535 bytes.
-fn c36(t: &Story) -> Done {
-    // The library's part is tested there; here: such a topic cannot be sent, the longest can.
-    topics::longest(t)
 }

@@ -1,6 +1,5 @@
 //! Group A: framing.
 
-use crate::harness::peer::{acknowledgement, subscribe, unsubscribe};
 use crate::harness::prelude::*;
 use crate::shared::framing::{bytes_left_over, connack_codes, legal_packets, wrong_flags};
 

@@ -5,18 +5,30 @@
 mod connect;
 mod framing;
 mod identity;
+mod operation;
 mod publish;
+mod session;
 mod subscribe;
 
 use crate::harness::prelude::*;
 
 /// Every test of this catalogue.
 pub(crate) fn tests() -> Vec<Test> {
-    [framing::TESTS, connect::TESTS, identity::TESTS, publish::TESTS, subscribe::TESTS].concat()
+    [
+        framing::TESTS,
+        connect::TESTS,
+        identity::TESTS,
+        publish::TESTS,
+        subscribe::TESTS,
+        session::TESTS,
+        operation::TESTS,
+    ]
+    .concat()
 }
 
 /// Cases without a test here, by reason.
 pub(crate) const WAITING: &[(&str, &[&str])] = &[
+    ("a matter of the client library: its tests have it", &["C36"]),
     ("needs the PROXY protocol on a listener", &["B37"]),
     ("needs a TLS listener", &["B38", "F03", "F04", "F05", "F06"]),
     (

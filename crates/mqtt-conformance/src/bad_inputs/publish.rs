@@ -1,8 +1,7 @@
 //! Group C: PUBLISH.
 
-use crate::harness::peer::acknowledgement;
 use crate::harness::prelude::*;
-use crate::shared::{framing, ids, publish, qos, retain};
+use crate::shared::{ids, publish};
 
 use super::{BOTH, flood, may_end};
 
@@ -30,6 +29,7 @@ pub(super) const TESTS: &[Test] = &[
     test("C21", c21),
     test("C22", c22).slow(),
     test("C23", c23).with(Profile::Abuse).slow(),
+    test("C24", c24).with(Profile::Abuse).on(BOTH),
     test("C27", c27).with(Profile::NoRetain).on(BOTH),
     test("C28", c28).with(Profile::SmallWindow).on(BOTH),
     test("C29", c29).with(Profile::Acl).on(BOTH),
@@ -38,14 +38,6 @@ pub(super) const TESTS: &[Test] = &[
     test("C35", c35).on(BOTH),
     test("C37", c37).with(Profile::Abuse).on(BOTH).slow(),
     test("C38", c38).on(BOTH),
-    test("C24", c24).with(Profile::Abuse).on(BOTH),
-    test("E12", e12).with(Profile::Abuse).on(BOTH),
-    test("E04", e04),
-    test("D23", d23).on(BOTH),
-    test("E09", e09),
-    test("E10", e10).with(Profile::Abuse).on(BOTH).slow(),
-    test("E08", e08),
-    test("E05", e05).on(BOTH).slow(),
 ];
 
 /// [C01] Empty topic; in v5 without alias.
@@ -70,7 +62,7 @@ fn c04(t: &Story) -> Done {
     peer.send(&Publish::new(&deep, "x").retain().bytes(t.version));
     may_end(&mut peer, &[0x90, 0x81, 0x82, 0x95, 0x97])?;
     let mut peer = t.client("s")?;
-    peer.send(&crate::harness::peer::subscribe(t.version, 1, &Props::new(), &[(&deep, 0)]));
+    peer.send(&subscribe(t.version, 1, &Props::new(), &[(&deep, 0)]));
     may_end(&mut peer, &[0x8F, 0x81, 0x82, 0x95, 0x97])?;
     t.tell(Publish::new(&deep, "").retain()).or(Ok(()))
 }
@@ -335,6 +327,30 @@ fn c23(t: &Story) -> Done {
     Ok(())
 }
 
+/// [C24] Packet of exactly the maximum, and one byte more.
+fn c24(t: &Story) -> Done {
+    let announced = Story { version: Version::V5, ..t.clone() }.client("n")?.props;
+    let maximum = announced.number(prop::MAXIMUM_PACKET_SIZE).filter(|bytes| *bytes <= 16 << 20);
+    let Some(maximum) = maximum.and_then(|bytes| usize::try_from(bytes).ok()) else {
+        return Err(Stop::NotSupported(
+            "the CONNACK names no small Maximum Packet Size".to_owned(),
+        ));
+    };
+    let sized = |size: usize| {
+        let mut publish = Publish::new(t.topic("a"), "");
+        let bare = publish.bytes(t.version).len();
+        // Two or three bytes more of remaining length.
+        let more = if size > 2_097_155 { 3 } else { 2 };
+        publish.payload.resize(size - bare - more, b'x');
+        publish.bytes(t.version)
+    };
+    same!(sized(maximum).len(), maximum, "the size of the packet that fits");
+    let mut peer = t.client("f")?;
+    peer.send(&sized(maximum));
+    peer.ping()?;
+    t.offend(&sized(maximum + 1), &[0x95])
+}
+
 /// [C27] RETAIN 1 with retain off; QoS above Maximum QoS.
 fn c27(t: &Story) -> Done {
     t.offend(&Publish::new(t.topic("a"), "x").retain().bytes(t.version), &[0x9A])
@@ -433,126 +449,6 @@ fn c38(t: &Story) -> Done {
         ensure!(got >= round, "acknowledged {round}, a later subscriber gets {got}");
     }
     t.tell(Publish::new(&topic, "").qos(1).retain())
-}
-
-/// [C24] Packet of exactly the maximum, and one byte more.
-fn c24(t: &Story) -> Done {
-    let announced = Story { version: Version::V5, ..t.clone() }.client("n")?.props;
-    let maximum = announced.number(prop::MAXIMUM_PACKET_SIZE).filter(|bytes| *bytes <= 16 << 20);
-    let Some(maximum) = maximum.and_then(|bytes| usize::try_from(bytes).ok()) else {
-        return Err(Stop::NotSupported(
-            "the CONNACK names no small Maximum Packet Size".to_owned(),
-        ));
-    };
-    let sized = |size: usize| {
-        let mut publish = Publish::new(t.topic("a"), "");
-        let bare = publish.bytes(t.version).len();
-        // Two or three bytes more of remaining length.
-        let more = if size > 2_097_155 { 3 } else { 2 };
-        publish.payload.resize(size - bare - more, b'x');
-        publish.bytes(t.version)
-    };
-    same!(sized(maximum).len(), maximum, "the size of the packet that fits");
-    let mut peer = t.client("f")?;
-    peer.send(&sized(maximum));
-    peer.ping()?;
-    t.offend(&sized(maximum + 1), &[0x95])
-}
-
-/// [E12] PINGREQ flood 1,000,000/s.
-fn e12(t: &Story) -> Done {
-    framing::pings(t)?;
-    let mut peer = t.client("flood")?;
-    // The answers are not read meanwhile: the broker may stop reading or end this connection.
-    for _ in 0..20 {
-        if !peer.try_send(&[0xC0, 0].repeat(10_000)) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// [E04] PUBACK/PUBREC with reason >= 0x80.
-fn e04(t: &Story) -> Done {
-    let topic = t.topic("errors");
-    let mut peer = t.connect(&t.hello("c").durable().receive_maximum(1))?;
-    peer.listen(&topic, 2)?;
-    for qos in [1, 2, 1] {
-        t.tell(Publish::new(&topic, "x").qos(qos))?;
-        let got = peer.receive()?;
-        peer.answer_error(3 + qos, got.id, 0x80);
-    }
-    peer.ping()?;
-    drop(peer);
-    t.connect(&t.hello("c").durable())?.quiet()
-}
-
-/// [D23] Re-subscribe with lower QoS while QoS 2 messages are in flight.
-fn d23(t: &Story) -> Done {
-    let topic = t.topic("lower");
-    let mut peer = t.observer("c", &topic)?;
-    t.tell(Publish::new(&topic, "two").qos(2))?;
-    let got = peer.receive()?;
-    peer.listen(&topic, 0)?;
-    peer.complete(&got)?;
-    t.tell(Publish::new(&topic, "zero").qos(2))?;
-    same!(peer.takes("zero")?.qos, 0, "the QoS after the lower subscription");
-    peer.quiet()
-}
-
-/// [E09] DISCONNECT 0x04; server-only or unknown reason codes.
-fn e09(t: &Story) -> Done {
-    for code in [0x01, 0x8B, 0x8E, 0x9D] {
-        t.offend(&[0xE0, 1, code], EITHER)?;
-    }
-    crate::shared::will::after(t, "with", |mut peer| peer.send(&[0xE0, 1, 0x04]))
-}
-
-/// [E10] More than 65,535 messages to one client without acks.
-fn e10(t: &Story) -> Done {
-    let topic = t.topic("unacked");
-    let hello = t.hello("c");
-    let hello = if t.version.is_v5() { hello.receive_maximum(u16::MAX) } else { hello };
-    let mut peer = t.connect(&hello)?;
-    peer.listen(&topic, 1)?;
-    let mut publisher = t.client("p")?;
-    for _ in 0..3000 {
-        publisher.publish(Publish::new(&topic, "x").qos(1))?;
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    while let Event::Packet(packet) = peer.event(seconds(1))? {
-        if let Content::Publish(publish) = packet.content {
-            ensure!(seen.insert(publish.id), "the id {} was used twice", publish.id);
-        }
-    }
-    peer.ping()
-}
-
-/// [E08] DISCONNECT raising Session Expiry from 0.
-fn e08(t: &Story) -> Done {
-    let topic = t.topic("will");
-    let mut observer = t.observer("o", &topic)?;
-    let mut peer = t.connect(&t.hello("c").will(Will::new(&topic, "will")))?;
-    let expiry = Props::new().four(prop::SESSION_EXPIRY, 60);
-    peer.send(&Body::new().u8(0).raw(expiry.block()).packet(0xE0));
-    peer.closed(PROTOCOL_ERROR)?;
-    observer.takes("will").map(drop)
-}
-
-/// [E05] Resume with 10,000 queued, 100 times per second.
-fn e05(t: &Story) -> Done {
-    let topic = t.topic("queued");
-    t.absent("c", &topic, 1)?;
-    let mut publisher = t.client("p")?;
-    for index in 0..100 {
-        publisher.publish(Publish::new(&topic, format!("{index}")).qos(1))?;
-    }
-    for _ in 0..20 {
-        let mut peer = t.connect(&t.hello("c").durable())?;
-        same!(peer.receive()?.text(), "0".to_owned(), "the first message of a resume");
-    }
-    qos::receiver_1(t)?;
-    retain::empty_is_not_kept(t)
 }
 
 /// Whether the server ended the connection, if so with one of these codes.

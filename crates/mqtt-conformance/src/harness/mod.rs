@@ -11,6 +11,7 @@ pub(crate) mod profile;
 pub(crate) mod property;
 pub(crate) mod publish;
 pub(crate) mod report;
+pub(crate) mod requests;
 pub(crate) mod runner;
 pub(crate) mod story;
 pub(crate) mod test;
@@ -26,6 +27,7 @@ pub(crate) mod prelude {
     pub(crate) use super::profile::Profile;
     pub(crate) use super::property::{Props, Value, prop};
     pub(crate) use super::publish::Publish;
+    pub(crate) use super::requests::{acknowledgement, subscribe, unsubscribe};
     pub(crate) use super::story::{EITHER, MALFORMED, PROTOCOL_ERROR, Story, seconds};
     pub(crate) use super::test::{Test, test};
     pub(crate) use super::verdict::{Done, Stop, ensure, fail, same};

@@ -1,7 +1,6 @@
 //! CONNECT: what is accepted, what is refused, in which order things come.
 
 use super::framing::{connack_codes, legal_packets};
-use crate::harness::peer::subscribe;
 use crate::harness::prelude::*;
 
 /// Any other packet first: closed without an answer.

@@ -1,6 +1,5 @@
 //! Fixed headers and what stands behind them.
 
-use crate::harness::peer::{acknowledgement, subscribe, unsubscribe};
 use crate::harness::prelude::*;
 
 /// A well-formed packet of each type that a client may send after CONNECT.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::peer::{subscribe, unsubscribe};
 use crate::harness::prelude::*;
 
 /// SUBSCRIBE, UNSUBSCRIBE and PUBLISH with packet id 0.

@@ -1,6 +1,5 @@
 //! SUBSCRIBE and SUBACK.
 
-use crate::harness::peer::subscribe;
 use crate::harness::prelude::*;
 
 /// Options or QoS bytes that break SUBSCRIBE; no SUBACK.

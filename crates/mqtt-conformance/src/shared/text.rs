@@ -1,6 +1,5 @@
 //! Text fields: strict UTF-8, no U+0000, U+FEFF untouched.
 
-use crate::harness::peer::{subscribe, unsubscribe};
 use crate::harness::prelude::*;
 
 /// One of each kind of ill-formed UTF-8.

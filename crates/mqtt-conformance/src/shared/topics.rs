@@ -1,6 +1,5 @@
 //! Topic names, filters and how they match.
 
-use crate::harness::peer::subscribe;
 use crate::harness::prelude::*;
 
 /// Topic Filter invalid, or malformed.
@@ -101,7 +100,7 @@ pub(crate) fn dollar(t: &Story) -> Done {
 pub(crate) fn empty(t: &Story) -> Done {
     t.offend(&Publish::new("", "x").bytes(t.version), &[0x81, 0x82, 0x90])?;
     refused_filter_or_close(t)?;
-    let unsubscribe = crate::harness::peer::unsubscribe(t.version, 1, &[""]);
+    let unsubscribe = unsubscribe(t.version, 1, &[""]);
     if t.version.is_v5() {
         let mut peer = t.client("u")?;
         peer.send(&unsubscribe);

@@ -1,6 +1,5 @@
 //! UNSUBSCRIBE and UNSUBACK.
 
-use crate::harness::peer::unsubscribe;
 use crate::harness::prelude::*;
 
 /// Filters are compared character by character.

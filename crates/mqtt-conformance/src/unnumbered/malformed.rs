@@ -1,6 +1,5 @@
 //! Malformed Packets, wherever they stand.
 
-use crate::harness::peer::subscribe;
 use crate::harness::prelude::*;
 use crate::shared::{connect, framing, publish, text};
 

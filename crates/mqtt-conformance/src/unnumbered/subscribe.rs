@@ -1,6 +1,5 @@
 //! Protocol Errors in SUBSCRIBE, UNSUBSCRIBE, DISCONNECT and AUTH.
 
-use crate::harness::peer::subscribe;
 use crate::harness::prelude::*;
 use crate::shared::{subscribe as subscribing, unsubscribe};
 use crate::v5::auth::{METHOD, auth, challenged};

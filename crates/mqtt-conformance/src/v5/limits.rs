@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::harness::packet::Packet;
-use crate::harness::peer::{acknowledgement, subscribe, unsubscribe};
 use crate::harness::prelude::*;
 
 pub(super) const TESTS: &[Test] = &[

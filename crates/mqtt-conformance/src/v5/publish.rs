@@ -1,6 +1,5 @@
 //! Section 3.3.1 and 3.3.4: flags of PUBLISH, retained messages, subscription identifiers.
 
-use crate::harness::peer::subscribe;
 use crate::harness::prelude::*;
 use crate::shared::{ids, publish, retain, will};
 

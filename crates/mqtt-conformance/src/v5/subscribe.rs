@@ -57,8 +57,7 @@ fn mqtt5_3_8_3_3(t: &Story) -> Done {
 fn mqtt5_3_8_3_4(t: &Story) -> Done {
     t.client("n")?.needs(prop::SHARED_AVAILABLE, "shared subscriptions")?;
     let filter = format!("$share/g/{}", t.topic("a"));
-    let packet =
-        crate::harness::peer::subscribe(t.version, 1, &Props::new(), &[(&filter, NO_LOCAL)]);
+    let packet = subscribe(t.version, 1, &Props::new(), &[(&filter, NO_LOCAL)]);
     t.offend(&packet, PROTOCOL_ERROR)
 }
 

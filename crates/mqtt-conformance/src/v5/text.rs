@@ -1,6 +1,5 @@
 //! Sections 1.5 and 2: data types, fixed headers, packet identifiers, property lengths.
 
-use crate::harness::peer::subscribe;
 use crate::harness::prelude::*;
 use crate::shared::{delivery, framing, ids, text};
 

@@ -1,0 +1,46 @@
+//! Groups F and G: transport and operation.
+
+use crate::harness::prelude::*;
+use crate::shared::session;
+
+use super::BOTH;
+
+pub(super) const TESTS: &[Test] = &[
+    test("F01", f01).with(Profile::Abuse).on(BOTH),
+    test("G01", g01).with(Profile::EmptyAcl).on(BOTH),
+    test("G10", g10).with(Profile::Password).passive(),
+];
+
+/// [F01] 50,000 TCP connects without data, from few addresses.
+fn f01(t: &Story) -> Done {
+    let mut old = t.client("old")?;
+    let mut silent = Vec::new();
+    for _ in 0..500 {
+        match t.open() {
+            Ok(peer) => silent.push(peer),
+            Err(_) => break,
+        }
+    }
+    old.ping()
+}
+
+/// [G01] Empty ACL file; ACL file with only blanks or comments.
+fn g01(t: &Story) -> Done {
+    let topic = t.topic("a");
+    let mut peer = t.client("c")?;
+    let _ = peer.subscribe(&topic, 1);
+    let mut publisher = t.client("p")?;
+    let _ = publisher.publish(Publish::new(&topic, "never").qos(1));
+    peer.quiet()
+}
+
+/// [G10] Passwords, tokens, payloads in logs, traces, $SYS, admin API.
+fn g10(t: &Story) -> Done {
+    session::present_flag(t)?;
+    let Some(log) = &t.log else {
+        return Err(Stop::NotRun("the log of a broker that runs already is not known".to_owned()));
+    };
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    ensure!(!log.contains("wonderland") && !log.contains("builder"), "a password is in the log");
+    Ok(())
+}
