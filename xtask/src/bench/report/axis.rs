@@ -2,10 +2,15 @@
 
 use crate::bench::load::as_f64;
 
+/// The end of an axis of percentiles.
+const NINES_MAX: f64 = 99.995;
+
 /// How values are spread over an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
     Linear,
+    /// From zero, with round multiples of powers of 1024.
+    Binary,
     /// Values must be positive.
     Log,
     /// Percentiles below 100, so that every further nine takes the same space.
@@ -31,13 +36,15 @@ impl Axis {
         });
         match scale {
             _ if low > high => Self { scale: Scale::Linear, low: 0.0, high: 1.0 },
-            Scale::Linear => Self { scale, low: 0.0, high: high.max(f64::MIN_POSITIVE) * 1.02 },
-            Scale::Log => {
-                let low = 10_f64.powf((low * 0.95).log10().floor());
-                let high = 10_f64.powf((high * 1.05).log10().ceil());
-                Self { scale, low, high }
+            Scale::Linear | Scale::Binary => {
+                Self { scale, low: 0.0, high: high.max(f64::MIN_POSITIVE) * 1.02 }
             }
-            Scale::Nines => Self { scale, low: 0.0, high: 99.999 },
+            Scale::Log => {
+                let low = 10_f64.powf((low.log10() + 1e-9).floor());
+                let high = 10_f64.powf((high.log10() - 1e-9).ceil());
+                Self { scale, low, high: high.max(low * 10.0) }
+            }
+            Scale::Nines => Self { scale, low: 0.0, high: NINES_MAX },
         }
     }
 
@@ -55,10 +62,10 @@ impl Axis {
     /// The values that are marked.
     pub(crate) fn ticks(&self) -> Vec<f64> {
         match self.scale {
-            Scale::Linear => {
-                let step = round_step(self.high / 4.0);
-                let ticks = (0..=8_u32).map(|count| f64::from(count) * step);
-                ticks.filter(|tick| *tick <= self.high).collect()
+            Scale::Linear => multiples(round_step(self.high / 4.0), self.high),
+            Scale::Binary => {
+                let power = 1024_f64.powf((self.high / 4.0).log(1024.0).floor());
+                multiples(round_step(self.high / 4.0 / power) * power, self.high)
             }
             Scale::Log => {
                 let exponents = (-9..=15_i32).map(|exponent| 10_f64.powi(exponent));
@@ -66,17 +73,22 @@ impl Axis {
                     .filter(|tick| *tick >= self.low * 0.99 && *tick <= self.high * 1.01)
                     .collect()
             }
-            Scale::Nines => vec![0.0, 90.0, 99.0, 99.9, 99.99],
+            Scale::Nines => vec![50.0, 90.0, 99.0, 99.9, 99.99],
         }
     }
 
     fn bend(&self, value: f64) -> f64 {
         match self.scale {
-            Scale::Linear => value,
+            Scale::Linear | Scale::Binary => value,
             Scale::Log => value.max(self.low).log10(),
-            Scale::Nines => -(1.0 - value.min(99.999) / 100.0).log10(),
+            Scale::Nines => -(1.0 - value.min(NINES_MAX) / 100.0).log10(),
         }
     }
+}
+
+fn multiples(step: f64, high: f64) -> Vec<f64> {
+    let ticks = (0..=8_u32).map(|count| f64::from(count) * step);
+    ticks.filter(|tick| *tick <= high).collect()
 }
 
 /// The next number of the form 1, 2 or 5 times a power of ten.
@@ -95,6 +107,13 @@ mod tests {
         let axis = Axis::around(Scale::Linear, [3.0, 17.0].into_iter());
         assert_eq!(axis.ticks(), [0.0, 5.0, 10.0, 15.0]);
         assert!(axis.place(17.0) > 0.95 && axis.place(0.0) == 0.0);
+    }
+
+    #[test]
+    fn ticks_of_bytes_are_round_in_their_unit() {
+        let mebibyte = 1024.0 * 1024.0;
+        let axis = Axis::around(Scale::Binary, [15.0 * mebibyte].into_iter());
+        assert_eq!(axis.ticks(), [0.0, 5.0 * mebibyte, 10.0 * mebibyte, 15.0 * mebibyte]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::bench::{
     report::{
         axis::{Axis, Scale},
-        column::{Unit, format},
+        column::{Unit, format, tick_label},
         svg::{Anchor, Svg, text_width},
     },
     stats::Spread,
@@ -104,7 +104,7 @@ pub(crate) fn dots(head: &Head, panels: &[GroupPanel], unit: Unit) -> String {
         svg.text(left, top + 14.0, "panel", Anchor::Start, &panel.title);
         for tick in axis.ticks() {
             svg.line((place(tick), top + 24.0), (place(tick), bottom), "grid");
-            let text = format(tick, unit);
+            let text = tick_label(tick, unit);
             svg.text(place(tick), bottom + 15.0, "note", Anchor::Middle, &text);
         }
         for (row, group) in panel.groups.iter().enumerate() {
@@ -139,7 +139,7 @@ pub(crate) fn curves(head: &Head, panels: &[CurvePanel], axes: Axes) -> String {
         svg.text(left, TOP + 10.0, "panel", Anchor::Start, &panel.title);
         for tick in y_axis.ticks() {
             svg.line((left + LABELS, place_y(tick)), (right, place_y(tick)), "grid");
-            let text = format(tick, axes.y_unit);
+            let text = tick_label(tick, axes.y_unit);
             svg.text(left + LABELS - 6.0, place_y(tick) + 4.0, "note", Anchor::End, &text);
         }
         for tick in x_axis.ticks() {

@@ -132,6 +132,17 @@ pub(crate) fn format(value: f64, unit: Unit) -> String {
     }
 }
 
+/// Writes a round figure in its unit, without the zeros behind the point.
+pub(crate) fn tick_label(value: f64, unit: Unit) -> String {
+    let text = format(value, unit);
+    let (number, name) = text.split_once(' ').unwrap_or((&text, ""));
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number,
+    };
+    format!("{number} {name}").trim_end().to_owned()
+}
+
 /// Picks the first unit that the value fills.
 fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     let unit = units.iter().find(|(size, _)| value.abs() >= *size).or(units.last());
@@ -161,5 +172,12 @@ mod tests {
         assert_eq!(shown(1534.0, Unit::Microseconds), "1.53 ms");
         assert_eq!(shown(1536.0, Unit::Bytes), "1.50 KiB");
         assert_eq!(shown(0.0, Unit::Count), "0");
+    }
+
+    #[test]
+    fn ticks_are_short() {
+        assert_eq!(tick_label(10_000.0, Unit::Count), "10 k");
+        assert_eq!(tick_label(0.01, Unit::Microseconds), "0.01 µs");
+        assert_eq!(tick_label(100.0, Unit::Count), "100");
     }
 }

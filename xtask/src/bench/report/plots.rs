@@ -5,7 +5,7 @@ use crate::bench::{
     report::{
         axis::Scale,
         chart::{Axes, CurvePanel, Group, GroupPanel, Head, bars, curves, dots},
-        column::{Column, Unit, columns, format},
+        column::{Column, Unit, columns, tick_label},
         json::{Results, Row},
         table::{contenders, measured, spread_of},
     },
@@ -89,7 +89,7 @@ fn latency(results: &Results) -> Option<Plot> {
                     from when it was due";
     let axes = Axes {
         x: Scale::Nines,
-        x_label: |percentile| format!("p{}", if percentile < 1.0 { 0.0 } else { percentile }),
+        x_label: |percentile| format!("p{percentile}"),
         y: Scale::Log,
         y_unit: Unit::Microseconds,
     };
@@ -110,8 +110,8 @@ fn idle(results: &Results) -> Option<Plot> {
     };
     let axes = Axes {
         x: Scale::Linear,
-        x_label: |connections| format(connections, Unit::Count),
-        y: Scale::Linear,
+        x_label: |connections| tick_label(connections, Unit::Count),
+        y: Scale::Binary,
         y_unit: Unit::Bytes,
     };
     let subtitle = "the broker's process, without what the kernel holds for its sockets";
@@ -139,7 +139,7 @@ fn matching(results: &Results) -> Option<Plot> {
         .collect();
     let axes = Axes {
         x: Scale::Log,
-        x_label: |subscriptions| format(subscriptions, Unit::Count),
+        x_label: |subscriptions| tick_label(subscriptions, Unit::Count),
         y: Scale::Log,
         y_unit: Unit::Microseconds,
     };
