@@ -12,6 +12,9 @@
 //! Everything that the broker sends in any test is also watched by passive checks (fixed header
 //! flags, reason codes, packet ids, limits), each reported under its own statement id.
 //!
+//! After every test a control client must still go through a round trip: a broker that closes every
+//! connection, or never sends anything, passes nothing.
+//!
 //! Where the standard leaves freedom, each permitted behaviour is accepted: a reason code is
 //! checked only if one is sent, the close is what must happen. A DISCONNECT before the CONNACK is
 //! never accepted.

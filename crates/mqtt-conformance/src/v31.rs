@@ -171,6 +171,8 @@ fn d31_13(t: &Story) -> Done {
         peer.send_publish(Publish::new(text::spoiled(&t.topic("p"), bad), "x"));
         let _ = peer.ping();
     }
+    t.say(&t.topic("text"), "text")?;
+    observer.takes("text")?;
     observer.quiet()
 }
 

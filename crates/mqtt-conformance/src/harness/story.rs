@@ -160,19 +160,22 @@ impl Story {
 
     /// After an abuse: a fresh client goes through a round trip in less than a second. Tried three
     /// times, since other tests load the machine too.
-    pub(crate) fn is_alive(&self) -> Done {
-        let mut result = Ok(());
+    pub(crate) fn is_quick(&self) -> Done {
+        let mut took = Duration::MAX;
         for _ in 0..3 {
-            result = self.round_trip();
-            if result.is_ok() {
-                break;
+            let began = Instant::now();
+            self.is_alive()?;
+            took = took.min(began.elapsed());
+            if took < seconds(1) {
+                return Ok(());
             }
         }
-        result
+        fail!("the round trip of a control client takes {took:?}")
     }
 
-    fn round_trip(&self) -> Done {
-        let began = Instant::now();
+    /// A fresh client goes through a round trip: what makes every close and every silence that a
+    /// test asks for worth something.
+    pub(crate) fn is_alive(&self) -> Done {
         let mut peer = self.client("Ctl")?;
         if self.profile == Profile::EmptyAcl {
             return peer.ping();
@@ -182,10 +185,7 @@ impl Story {
         let qos = if self.profile == Profile::MaxQos0 { 0 } else { 1 };
         peer.listen(&topic, qos)?;
         peer.publish(Publish::new(&topic, "control").qos(qos))?;
-        peer.takes("control")?;
-        let took = began.elapsed();
-        ensure!(took < seconds(1), "the round trip of a control client takes {took:?}");
-        Ok(())
+        peer.takes("control").map(drop)
     }
 
     /// Waits, where the statement is about time.

@@ -36,6 +36,7 @@ pub(crate) fn last_of_each_topic(t: &Story) -> Done {
 pub(crate) fn qos_0_displaces(t: &Story) -> Done {
     let topic = t.topic("r");
     t.tell(Publish::new(&topic, "old").qos(1).retain())?;
+    t.observer("early", &topic)?.takes("old")?;
     t.tell(Publish::new(&topic, "new").retain())?;
     let got = t.observer("late", &topic)?.collect(seconds(1))?;
     ensure!(got.iter().all(|each| each.payload == b"new"), "the displaced message was delivered");

@@ -36,6 +36,10 @@ pub(crate) fn clean_start(t: &Story) -> Done {
     let topic = t.topic("gone");
     t.absent("c", &topic, 1)?;
     t.say(&topic, "queued")?;
+    let mut peer = t.connect(&t.hello("c").durable())?;
+    peer.takes("queued")?;
+    peer.disconnect();
+    t.say(&topic, "queued again")?;
     let mut peer = t.client("c")?;
     ensure!(!peer.session_present, "expected session present 0, got 1");
     t.say(&topic, "now")?;
@@ -53,6 +57,17 @@ pub(crate) fn keyed_by_id(t: &Story) -> Done {
     ensure!(!other.session_present, "another client id resumes the session");
     let same = t.connect(&t.hello("k").durable())?;
     ensure!(same.session_present, "the same client id does not resume the session");
+    Ok(())
+}
+
+/// A clean session is never announced as present, though one was stored.
+pub(crate) fn clean_is_not_present(t: &Story) -> Done {
+    t.durable("c")?.disconnect();
+    let peer = t.connect(&t.hello("c").durable())?;
+    ensure!(peer.session_present, "the stored session is not announced");
+    peer.disconnect();
+    let peer = t.client("c")?;
+    ensure!(!peer.session_present, "session present is 1 at a clean session");
     Ok(())
 }
 

@@ -86,8 +86,12 @@ pub(crate) fn dollar(t: &Story) -> Done {
         // A broker may refuse to route names that start with `$`.
         let _ = publisher.publish(Publish::new(topic, "x").qos(1));
     }
-    let leaked = |all: Vec<Publish>| all.iter().find(|p| p.topic.starts_with(b"$")).cloned();
-    if let Some(publish) = leaked(peer.collect_for(seconds(3))?) {
+    let control = t.topic("control");
+    t.say(&control, "x")?;
+    let all = peer.collect_for(seconds(3))?;
+    let works = all.iter().any(|publish| publish.topic == control.as_bytes());
+    ensure!(works, "'#' does not take '{control}'");
+    if let Some(publish) = all.iter().find(|publish| publish.topic.starts_with(b"$")) {
         fail!("a leading wildcard took '{}'", String::from_utf8_lossy(&publish.topic));
     }
     if granted {

@@ -21,6 +21,8 @@ pub(crate) fn nothing_new(t: &Story) -> Done {
     let topic = t.topic("a");
     let mut peer = t.durable("c")?;
     peer.listen(&topic, 1)?;
+    t.say(&topic, "before")?;
+    peer.takes("before")?;
     peer.unsubscribe(&[&topic])?;
     t.say(&topic, "no more")?;
     peer.quiet()?;
@@ -69,6 +71,8 @@ pub(crate) fn many_filters(t: &Story) -> Done {
     let mut peer = t.client("c")?;
     for topic in names {
         peer.listen(topic, 1)?;
+        t.say(topic, "before")?;
+        peer.takes("before")?;
     }
     let codes = peer.unsubscribe(&names)?;
     same!(codes.len(), if t.version.is_v5() { 3 } else { 0 }, "the number of codes");

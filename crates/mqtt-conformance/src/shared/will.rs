@@ -45,6 +45,7 @@ pub(crate) fn once(t: &Story) -> Done {
 pub(crate) fn not_after_disconnect(t: &Story) -> Done {
     let topic = t.topic("will");
     let mut observer = t.observer("o", &topic)?;
+    after(t, "otherwise", drop)?;
     t.connect(&t.hello("c").will(Will::new(&topic, "never")))?.disconnect();
     t.connect(&t.hello("d").durable().will(Will::new(&topic, "never")))?.disconnect();
     drop(t.connect(&t.hello("d").durable())?);

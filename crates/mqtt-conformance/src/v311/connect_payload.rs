@@ -122,10 +122,7 @@ fn mqtt311_3_2_0_1(t: &Story) -> Done {
 
 /// [MQTT-3.2.2-1] CleanSession 1 accepted: session present is 0.
 fn mqtt311_3_2_2_1(t: &Story) -> Done {
-    t.durable("c")?.disconnect();
-    let peer = t.client("c")?;
-    ensure!(!peer.session_present, "session present is 1 at a clean session");
-    Ok(())
+    session::clean_is_not_present(t)
 }
 
 /// [MQTT-3.2.2-2] CleanSession 0 and stored state: session present is 1.

@@ -41,10 +41,7 @@ fn mqtt5_3_2_2_1(t: &Story) -> Done {
 
 /// [MQTT-3.2.2-2] Clean Start 1: session present 0.
 fn mqtt5_3_2_2_2(t: &Story) -> Done {
-    t.durable("c")?.disconnect();
-    let peer = t.client("c")?;
-    ensure!(!peer.session_present, "session present is 1 at a clean start");
-    Ok(())
+    session::clean_is_not_present(t)
 }
 
 /// [MQTT-3.2.2-3] Clean Start 0: session present tells whether state exists.

@@ -100,7 +100,10 @@ fn mqtt5_3_3_1_11(t: &Story) -> Done {
     peer.listen(&topic, 0x20)?;
     peer.quiet()?;
     peer.listen(&topic, 0x20)?;
-    peer.quiet()
+    peer.quiet()?;
+    // The message is there all the same.
+    peer.listen(&topic, 0)?;
+    peer.takes("kept").map(drop)
 }
 
 /// [MQTT-3.3.1-12] Retain As Published 0: forward with RETAIN 0.
