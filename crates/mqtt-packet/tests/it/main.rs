@@ -7,4 +7,5 @@ mod grids;
 mod harness;
 mod limits;
 mod round_trips;
+mod vector_table;
 mod vectors;
