@@ -167,7 +167,12 @@ impl LocalClient {
                 LocalMessage { run, qos, retain: true }
             });
             self.current.extend(messages);
-            self.slot.exchange(Report { done, ..Report::default() }, &mut VecDeque::new(), 0);
+            let traffic = Traffic { replayed: count, ..Traffic::default() };
+            self.slot.exchange(
+                Report { done, traffic, ..Report::default() },
+                &mut VecDeque::new(),
+                0,
+            );
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     pub(super) stage: Stage,
     /// One for each QoS, as the access rules may tell them apart.
     routes: [RouteCache; 3],
-    traffic: Traffic,
+    pub(super) traffic: Traffic,
     /// What happened to messages on this side of the endpoint.
     pub(super) done: Ledger,
     /// Receivers that are behind: nothing is read until they have caught up.
@@ -374,7 +374,8 @@ impl Connection {
     pub(crate) fn poll_arrival(&mut self, waker: Option<&Waker>, now: Time) {
         let Stage::Arriving(arriving) = &self.stage else { return };
         if self.broker.is_stopping.load(std::sync::atomic::Ordering::Relaxed) {
-            return self.refuse(ReasonCode::SERVER_SHUTTING_DOWN);
+            // CONNACK knows no reason of its own for that.
+            return self.refuse(ReasonCode::SERVER_UNAVAILABLE);
         }
         let arrival = Arrival {
             client_id: &arriving.credentials.client_id,

@@ -44,6 +44,7 @@ impl Connection {
                     continue;
                 }
                 self.done.enqueued += 1;
+                self.traffic.replayed += 1;
                 // RETAIN is set, whatever the subscription asks for [MQTT-3.3.1-8].
                 let identifiers = identifiers.clone();
                 let delivery = Delivery { run, granted, retain: true, identifiers, mark };

@@ -13,6 +13,8 @@ pub struct Traffic {
     pub denied: u64,
     /// Copies for receivers that the others became; each is accounted for in a ledger.
     pub copies: u64,
+    /// Retained messages that new subscriptions were sent; each is accounted for in a ledger.
+    pub replayed: u64,
     /// Bytes read from clients.
     pub bytes_received: u64,
     /// Bytes written to clients.
@@ -25,6 +27,7 @@ impl AddAssign for Traffic {
         self.unrouted += other.unrouted;
         self.denied += other.denied;
         self.copies += other.copies;
+        self.replayed += other.replayed;
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
     }
