@@ -18,3 +18,6 @@ pub(crate) mod slot;
 mod subscribe;
 pub(crate) mod sys;
 pub(crate) mod traffic;
+
+#[cfg(test)]
+mod tests;

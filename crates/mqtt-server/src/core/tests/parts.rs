@@ -1,0 +1,107 @@
+//! What the broker of a story is made of: who is who, and who may do what.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use mqtt_auth::{
+    Action, Authenticator, Authorizer, Exchange, Identity, Login, Refusal, Step, Subject, Verdict,
+};
+use mqtt_session::MemoryStore;
+use parking_lot::Mutex;
+
+use crate::{
+    core::broker::{Broker, Parts},
+    limits::Limits,
+    retained::{MemoryRetained, RetainedCount},
+    routing::MemoryRouting,
+};
+
+/// A broker with [`Names`] and these rules.
+pub(super) fn broker(limits: Limits, rules: &Arc<Rules>) -> Arc<Broker> {
+    let room =
+        RetainedCount { messages: limits.retained_messages_max, bytes: limits.retained_bytes_max };
+    Arc::new(Broker::new(Parts {
+        limits,
+        authenticator: Arc::new(Names),
+        authorizer: rules.clone(),
+        routing: Arc::new(MemoryRouting::new()),
+        retained: Arc::new(MemoryRetained::new(room)),
+        store: Arc::new(MemoryStore::default()),
+        entropy: crate::entropy::unguessable,
+    }))
+}
+
+/// Believes every user name but `mallory`. Knows the method `toy`: a challenge, an answer.
+struct Names;
+
+#[async_trait]
+impl Authenticator for Names {
+    async fn authenticate(&self, login: Login<'_>) -> Verdict {
+        match login.user_name {
+            Some("mallory") => Verdict::Deny(Refusal::BadCredentials),
+            Some(name) => Verdict::Allow(Identity::user(name)),
+            None => Verdict::Allow(Identity::anonymous()),
+        }
+    }
+
+    fn exchange(&self, method: &str) -> Option<Box<dyn Exchange>> {
+        (method == "toy").then(|| Box::new(Toy) as Box<dyn Exchange>)
+    }
+}
+
+/// Wants `answer:NAME` for its challenge.
+struct Toy;
+
+#[async_trait]
+impl Exchange for Toy {
+    async fn step(&mut self, _: Login<'_>, data: &[u8]) -> Step {
+        match data.strip_prefix(b"answer:") {
+            Some(name) => {
+                let identity = Identity::user(String::from_utf8_lossy(name).as_ref());
+                Step::Done { identity, data: Some(b"welcome".to_vec()) }
+            }
+            None if data == b"hello" => Step::Continue(b"who?".to_vec()),
+            None => Step::Refused(Refusal::NotAuthorized),
+        }
+    }
+}
+
+/// One of the things that [`Rules`] can forbid.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(super) enum Act {
+    Publish,
+    Receive,
+    Subscribe,
+}
+
+/// Everything is permitted but what was forbidden, by the exact name or filter.
+#[derive(Default)]
+pub(super) struct Rules {
+    forbidden: Mutex<Vec<(Act, String)>>,
+    generation: AtomicU64,
+}
+
+impl Rules {
+    pub(super) fn forbid(&self, act: Act, topic: &str) {
+        self.forbidden.lock().push((act, topic.to_owned()));
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Authorizer for Rules {
+    fn authorize(&self, _: Subject<'_>, action: Action<'_>) -> bool {
+        let (act, text) = match action {
+            Action::Publish { topic, .. } => (Act::Publish, topic.as_str()),
+            Action::Receive { topic } => (Act::Receive, topic.as_str()),
+            Action::Subscribe { filter } => (Act::Subscribe, filter.as_str()),
+        };
+        !self.forbidden.lock().iter().any(|(a, forbidden)| *a == act && forbidden == text)
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}
