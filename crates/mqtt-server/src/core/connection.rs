@@ -16,7 +16,7 @@ use mqtt_auth::{Exchange, Step};
 use mqtt_packet::{ReasonCode, Version};
 use mqtt_session::{
     Accept, ConnectRequest, Delivery, DropReason, Ledger, Output, Run, RunSpan, ServerEndpoint,
-    ServerEvent, Time, Violation, WillRequest, time::earliest,
+    ServerEvent, Time, Violation, WillRequest,
 };
 use mqtt_topics::TopicNameRef;
 
@@ -107,15 +107,16 @@ impl Connection {
     /// Whether bytes should be read now. Not while a receiver is behind: its publishers wait. A
     /// connection that may not read still writes, so that no circle of waiting can close.
     pub(crate) fn wants_input(&mut self, now: Time) -> bool {
-        if !self.endpoint.wants_input()
-            || self.endpoint.output().len() >= 2 * self.broker.limits.output_bytes_max
+        if let Stage::Open(client) = &self.stage
+            && !self.blocked.is_empty()
         {
-            return false;
-        }
-        if let Stage::Open(client) = &self.stage {
             self.blocked.retain(|slot| slot.holds_back(&client.slot, now));
+            // While nothing was read, the client could not be heard.
+            self.endpoint.renew_keep_alive(now);
         }
         self.blocked.is_empty()
+            && self.endpoint.wants_input()
+            && self.endpoint.output().len() < 2 * self.broker.limits.output_bytes_max
     }
 
     /// Takes whole packets out of `buf` and does what they ask for.
@@ -529,12 +530,18 @@ impl Connection {
 
     /// When [`Connection::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        let slow = self.blocked.iter().filter_map(|slot| slot.slow_at()).min();
-        earliest(self.endpoint.poll_timeout(), slow)
+        if self.blocked.is_empty() {
+            return self.endpoint.poll_timeout();
+        }
+        self.blocked.iter().filter_map(|slot| slot.slow_at()).min()
     }
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if !self.blocked.is_empty() {
+            // Not the client's time is up, but that of the receivers that it waits for.
+            return;
+        }
         if let Some(event) = self.endpoint.handle_timeout(now) {
             self.handle_event(event, now);
             self.note_end(now);

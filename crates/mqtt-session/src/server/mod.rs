@@ -580,6 +580,13 @@ impl ServerEndpoint {
         }
     }
 
+    /// Starts the Keep Alive anew, because the client could not be heard: its bytes were not read.
+    pub fn renew_keep_alive(&mut self, now: Time) {
+        if let State::Open(open) = &mut self.state {
+            open.last_packet = now;
+        }
+    }
+
     /// Time has passed. A connection that is out of time is closed when this returns.
     pub fn handle_timeout(&mut self, now: Time) -> Option<ServerEvent> {
         if self.poll_timeout().is_none_or(|deadline| deadline > now) {
