@@ -2,20 +2,20 @@
 //!
 //! Each ends with the ledger being balanced: [`world::World`] sees to it when it is dropped.
 
-////mod access;
-////mod authentication;
+mod access;
+mod authentication;
 mod client;
 mod delivery;
-////mod expiry;
-////mod flow;
+mod expiry;
+mod flow;
 mod hello;
 ////mod operations;
 mod parts;
-////mod pressure;
+mod pressure;
 mod retained;
 mod sessions;
 mod shared;
 mod subscriptions;
-////mod timeouts;
+mod timeouts;
 mod wills;
 mod world;

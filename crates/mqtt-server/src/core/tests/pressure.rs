@@ -1,0 +1,220 @@
+//! Receivers that do not keep up, and what becomes of their publishers.
+
+use mqtt_packet::Version;
+use mqtt_session::DropReason;
+
+use super::{
+    hello::{hello, persistent},
+    world::{Id, World},
+};
+
+/// Little room, so that a story need not send much: the output takes 1,000 bytes, the inbox 2,000
+/// before publishers wait, for 2 s at most.
+fn tight() -> World {
+    World::with(|limits| {
+        limits.output_bytes_max = 1_000;
+        limits.queue.high_water_bytes = 2_000;
+        limits.queue.slow_after_millis = 2_000;
+    })
+}
+
+/// Publishes about 10 KB to `topic` in messages of 500 bytes; each is in a read of its own.
+fn flood(world: &mut World, publisher: Id, topic: &str, qos: u8) {
+    for number in 0..20 {
+        world.publish(publisher, topic, &format!("{number:0500}"), qos);
+    }
+}
+
+#[test]
+fn a_publisher_waits_for_its_receiver_and_nothing_is_lost() {
+    for qos in 0..=2 {
+        let mut world = tight();
+        let receiver = world.connect(&hello(Version::V5, "receiver"));
+        let publisher = world.connect(&hello(Version::V311, "publisher"));
+        world.subscribe(receiver, "t", 2);
+        world.reads(receiver, false);
+        flood(&mut world, publisher, "t", qos);
+        assert!(world.client(publisher).unread() > 1_000, "QoS {qos}: the publisher waits");
+        world.pass(1_999);
+        world.reads(receiver, true);
+        assert_eq!(world.client(publisher).unread(), 0);
+        assert_eq!(world.messages(receiver).len(), 20);
+        assert_eq!(world.broker.totals().ledger.dropped_total(), 0);
+    }
+}
+
+#[test]
+fn a_receiver_that_stays_stuck_is_slow_and_loses_qos_0() {
+    let mut world = tight();
+    let stuck = world.connect(&hello(Version::V5, "stuck"));
+    let healthy = world.connect(&hello(Version::V5, "healthy"));
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    world.subscribe(stuck, "t", 0);
+    world.subscribe(healthy, "t", 0);
+    world.reads(stuck, false);
+    flood(&mut world, publisher, "t", 0);
+    let before = world.messages(healthy).len();
+    assert!(before < 20, "the publisher waits");
+    world.pass(2_000);
+    assert_eq!(world.client(publisher).unread(), 0, "nobody waits for it any more");
+    assert_eq!(before + world.messages(healthy).len(), 20);
+    let lost = world.dropped(DropReason::SlowReceiver);
+    assert!(lost > 0 && world.broker.totals().ledger.dropped_total() == lost);
+    // Further messages do not wait at all.
+    flood(&mut world, publisher, "t", 0);
+    assert_eq!(world.messages(healthy).len(), 20);
+    // Once it has caught up, it is a receiver like any other.
+    world.reads(stuck, true);
+    world.messages(stuck);
+    world.publish(publisher, "t", "well again", 0);
+    assert_eq!(world.texts(stuck), ["well again"]);
+}
+
+#[test]
+fn a_slow_receiver_keeps_its_qos_1_messages() {
+    let mut world = tight();
+    let stuck = world.connect(&persistent(Version::V5, "stuck"));
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    world.subscribe(stuck, "t", 1);
+    world.reads(stuck, false);
+    flood(&mut world, publisher, "t", 1);
+    world.pass(2_000);
+    flood(&mut world, publisher, "t", 0);
+    assert_eq!(world.client(publisher).unread(), 0);
+    assert_eq!(world.dropped(DropReason::SlowReceiver), 20);
+    world.reads(stuck, true);
+    assert_eq!(world.messages(stuck).len(), 20);
+}
+
+#[test]
+fn others_go_on_while_a_publisher_waits() {
+    let mut world = tight();
+    let stuck = world.connect(&hello(Version::V5, "stuck"));
+    let healthy = world.connect(&hello(Version::V5, "healthy"));
+    let waiting = world.connect(&hello(Version::V5, "waiting"));
+    let other = world.connect(&hello(Version::V5, "other"));
+    world.subscribe(stuck, "t", 0);
+    world.subscribe(healthy, "other/+", 0);
+    world.reads(stuck, false);
+    flood(&mut world, waiting, "t", 0);
+    assert!(world.client(waiting).unread() > 0);
+    flood(&mut world, other, "other/topic", 0);
+    assert_eq!(world.messages(healthy).len(), 20);
+    assert_eq!(world.broker.totals().ledger.dropped_total(), 0);
+}
+
+#[test]
+fn a_publisher_that_waits_still_gets_its_messages() {
+    let mut world = tight();
+    let stuck = world.connect(&hello(Version::V5, "stuck"));
+    let both = world.connect(&hello(Version::V5, "both"));
+    let other = world.connect(&hello(Version::V5, "other"));
+    world.subscribe(stuck, "t", 0);
+    world.subscribe(both, "back", 0);
+    world.reads(stuck, false);
+    flood(&mut world, both, "t", 0);
+    assert!(world.client(both).unread() > 0);
+    flood(&mut world, other, "back", 0);
+    assert_eq!(world.messages(both).len(), 20);
+}
+
+#[test]
+fn a_ring_of_clients_that_flood_each_other_does_not_lock_up() {
+    let mut world = tight();
+    let ring: Vec<_> = (0..4)
+        .map(|number| world.connect(&hello(Version::V5, &format!("client {number}"))))
+        .collect();
+    for (number, client) in ring.iter().enumerate() {
+        world.subscribe(*client, &format!("t/{number}"), 0);
+        world.reads(*client, false);
+    }
+    for (number, client) in ring.iter().enumerate() {
+        flood(&mut world, *client, &format!("t/{}", (number + 1) % 4), 0);
+    }
+    for client in &ring {
+        world.reads(*client, true);
+    }
+    for client in ring {
+        assert_eq!(world.messages(client).len(), 20);
+    }
+}
+
+#[test]
+fn a_publisher_goes_on_when_the_receiver_it_waits_for_is_gone() {
+    let mut world = tight();
+    let stuck = world.connect(&hello(Version::V5, "stuck"));
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    world.subscribe(stuck, "t", 0);
+    world.reads(stuck, false);
+    flood(&mut world, publisher, "t", 0);
+    assert!(world.client(publisher).unread() > 0);
+    world.cut(stuck);
+    assert_eq!(world.client(publisher).unread(), 0);
+    assert!(world.dropped(DropReason::ConnectionLost) > 0);
+}
+
+#[test]
+fn a_publisher_that_waits_is_not_taken_for_silent() {
+    let mut world = tight();
+    let stuck = world.connect(&hello(Version::V5, "stuck"));
+    let publisher = world.connect(&hello(Version::V5, "publisher").keep_alive(1));
+    world.subscribe(stuck, "t", 0);
+    world.reads(stuck, false);
+    flood(&mut world, publisher, "t", 0);
+    world.pass(1_900);
+    assert!(world.is_open(publisher), "it is the broker who does not read");
+    world.pass(100);
+    assert!(world.is_open(publisher));
+    assert_eq!(world.client(publisher).unread(), 0);
+}
+
+#[test]
+fn a_publisher_that_is_stuck_itself_does_not_spin_when_its_receiver_becomes_slow() {
+    let mut world = tight();
+    let stuck = world.connect(&hello(Version::V5, "stuck"));
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    let other = world.connect(&hello(Version::V5, "other"));
+    world.subscribe(stuck, "t", 0);
+    world.subscribe(publisher, "back", 0);
+    world.reads(stuck, false);
+    world.reads(publisher, false);
+    flood(&mut world, publisher, "t", 0);
+    // More than it is read with.
+    world.publish(other, "back", &"x".repeat(5_000), 0);
+    // The harness fails if a timer stays due.
+    world.pass(10_000);
+    world.reads(publisher, true);
+    assert_eq!(world.messages(publisher).len(), 1);
+    assert_eq!(world.client(publisher).unread(), 0);
+}
+
+#[test]
+fn two_that_wait_for_each_other_and_do_not_read_are_both_slow_in_time() {
+    let mut world = tight();
+    let pair = ["one", "two"].map(|id| world.connect(&hello(Version::V5, id)));
+    world.subscribe(pair[0], "to/one", 0);
+    world.subscribe(pair[1], "to/two", 0);
+    pair.iter().for_each(|client| world.reads(*client, false));
+    for _ in 0..3 {
+        flood(&mut world, pair[0], "to/two", 0);
+        flood(&mut world, pair[1], "to/one", 0);
+    }
+    world.pass(5_000);
+    pair.iter().for_each(|client| world.reads(*client, true));
+    assert!(world.dropped(DropReason::SlowReceiver) > 0);
+    assert!(pair.iter().all(|client| world.client(*client).unread() == 0));
+}
+
+#[test]
+fn a_client_that_asks_and_does_not_read_the_answers_is_not_read_either() {
+    let mut world = tight();
+    let client = world.connect(&hello(Version::V5, "client"));
+    world.reads(client, false);
+    for _ in 0..10 {
+        world.say(client, &[0xC0, 0].repeat(1_000));
+    }
+    let waiting = world.client(client).connection.as_ref().unwrap().output().len();
+    assert!(waiting <= 2 * 1_000 + 2_000, "{waiting} bytes of answers wait");
+    world.reads(client, true);
+    assert_eq!(world.seen(client).len(), 1 + 10_000);
+}
