@@ -192,3 +192,80 @@ fn delays(engine: &Engine) -> Option<crate::bench::spec::Latency> {
     }
     Some(latency::summary(&all))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, net::TcpStream, thread};
+
+    use super::*;
+    use crate::bench::floor;
+    use crate::bench::spec::{Version, Work};
+
+    /// A flow of a twentieth of a second through a floor on a thread of this process.
+    fn through_the_floor(version: Version, flow: Flow) -> Measured {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        thread::spawn(move || floor::run(port).unwrap());
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            thread::yield_now();
+        }
+        let (pids, work) = (vec![std::process::id()], Work::Flow(flow));
+        run(&LoadSpec { port, pids, version, warm_up: 0.01, seconds: 0.05, work }, flow).unwrap()
+    }
+
+    fn flow(shape: Shape) -> Flow {
+        Flow { shape, qos: 0, payload: 64, rate: None, stuck: false, ping: false }
+    }
+
+    fn assert_complete(measured: &Measured) {
+        assert!(measured.due > 0 && measured.undrained == 0, "{measured:?}");
+        let faults = [measured.missing, measured.duplicated, measured.disordered, measured.corrupt];
+        assert_eq!(faults, [0; 4], "{measured:?}");
+        assert!(measured.notes.is_empty(), "{measured:?}");
+    }
+
+    #[test]
+    fn every_shape_goes_through_the_floor_without_a_fault() {
+        for shape in [Shape::OneToOne, Shape::FanIn, Shape::FanOut, Shape::Mesh, Shape::Pairs] {
+            assert_complete(&through_the_floor(Version::V311, flow(shape)));
+            assert_complete(&through_the_floor(Version::V5, flow(shape)));
+        }
+    }
+
+    #[test]
+    fn a_flow_by_the_clock_measures_delays() {
+        let by_the_clock = Flow { rate: Some(2_000), ..flow(Shape::Pairs) };
+        let measured = through_the_floor(Version::V311, by_the_clock);
+        assert_complete(&measured);
+        assert!(measured.figures.contains_key("load_late_max_us"));
+        assert!(measured.latency.is_some_and(|latency| latency.p50 > 0.0));
+    }
+
+    #[test]
+    fn a_stuck_subscriber_does_not_stop_the_others() {
+        let with_one_stuck = Flow { stuck: true, ..flow(Shape::FanOut) };
+        assert_complete(&through_the_floor(Version::V311, with_one_stuck));
+    }
+
+    #[test]
+    fn pings_are_answered_beside_a_flow() {
+        let with_pings = Flow { ping: true, ..flow(Shape::OneToOne) };
+        let measured = through_the_floor(Version::V311, with_pings);
+        assert!(measured.latency.is_some_and(|latency| latency.max > 0.0));
+    }
+
+    #[test]
+    fn a_payload_of_another_length_is_corrupt() {
+        let mut subscriber = Subscriber::new(0, 1, 100);
+        let payload = [0; 64];
+        let publish = crate::bench::load::wire::Publish {
+            topic: b"t",
+            qos: 0,
+            packet_id: 0,
+            payload: &payload,
+        };
+        subscriber.arrived(publish, 0);
+        assert_eq!((subscriber.corrupt, subscriber.progress(0)), (1, Some(0)));
+    }
+}

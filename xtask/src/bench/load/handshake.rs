@@ -21,22 +21,48 @@ pub(crate) struct Handshake {
     version: Version,
 }
 
-impl Handshake {
-    /// Connects and waits for the CONNACK.
+/// A connection whose CONNECT is sent.
+#[derive(Debug)]
+pub(crate) struct Connecting {
+    stream: TcpStream,
+    version: Version,
+}
+
+impl Connecting {
+    /// Opens the connection and sends the CONNECT.
     ///
     /// # Errors
-    /// Where the broker closes, refuses, or answers something else.
-    pub(crate) fn connect(port: u16, version: Version, client_id: &str) -> io::Result<Self> {
+    /// Where the broker does not accept the connection.
+    pub(crate) fn start(port: u16, version: Version, client_id: &str) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         (&stream).write_all(&wire::connect(version, client_id))?;
+        Ok(Self { stream, version })
+    }
+
+    /// Waits for the CONNACK.
+    ///
+    /// # Errors
+    /// Where the broker closes, refuses, or answers something else.
+    pub(crate) fn finish(self) -> io::Result<Handshake> {
+        let Self { stream, version } = self;
         let (first, body) = read_packet(&stream)?;
         let connack = wire::read_connack(wire::Frame { first, body: &body }, version)
             .filter(|connack| connack.code == 0)
             .ok_or_else(|| unexpected("CONNECT", first, &body))?;
-        Ok(Self { stream, connack, version })
+        Ok(Handshake { stream, connack, version })
+    }
+}
+
+impl Handshake {
+    /// Connects and waits for the CONNACK.
+    ///
+    /// # Errors
+    /// As those of [`Connecting`].
+    pub(crate) fn connect(port: u16, version: Version, client_id: &str) -> io::Result<Self> {
+        Connecting::start(port, version, client_id)?.finish()
     }
 
     /// Subscribes to every filter and waits for each SUBACK.

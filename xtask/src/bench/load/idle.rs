@@ -15,7 +15,7 @@ use crate::bench::spec::{LoadSpec, Measured};
 const POINTS: u32 = 15;
 
 /// The broker has this long to settle before its memory is read.
-const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE: Duration = Duration::from_millis(150);
 
 /// The broker has this long to give memory back.
 const GIVE_BACK: Duration = Duration::from_secs(3);

@@ -3,7 +3,7 @@
 //! Nothing confirms a QoS 0 publish, so a publisher that is faster than the broker fills the
 //! socket buffers of both sides, with a slow broker many seconds of work; rates would then count
 //! what the kernel took, not what the broker did. So a publisher may be ahead of its slowest
-//! receiver by what the broker has lately delivered in a quarter of a second, within bounds. That
+//! receiver by what the broker has lately delivered in a tenth of a second, within bounds. That
 //! is always many times what a broker reads at once, and never more than it can soon work off.
 
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 const AHEAD_BYTES_MIN: usize = 8 * 1024;
 
 /// A publisher may be ahead by what was delivered of it in this time.
-const AHEAD_SECONDS: f64 = 0.25;
+const AHEAD_SECONDS: f64 = 0.1;
 
 /// The pace is taken anew after this long.
 const PACE_INTERVAL: Duration = Duration::from_millis(20);

@@ -41,7 +41,7 @@ pub(crate) const fn columns(kind: Kind) -> &'static [Column] {
         Kind::Stuck => &[IN, OUT, CPU, STALL, BROKER_CPU, LOAD_CPU, PEAK],
         Kind::Fairness => &[P50, P99, P999, MAX, OUT, CPU, LOAD_CPU, PEAK],
         Kind::Idle => &[CONNECTION_BYTES, GIVEN_BACK, IDLE_CPU, CONNECTS, CONNECT_CPU, PEAK],
-        Kind::Churn => &[CHURN, CONNECT_CPU, P50, P99, BROKER_CPU, LOAD_CPU, PEAK],
+        Kind::Churn => &[CHURN, CONNECT_CPU, BROKER_CPU, LOAD_CPU, PEAK],
         Kind::Matching => &[OUT, CPU, BROKER_CPU, LOAD_CPU, SUBSCRIPTION_BYTES, SUBSCRIBES, PEAK],
         Kind::Retained => &[STORES, STORE_CPU, RETAINED_BYTES, RECEIVES, CPU, ALL, TEN, PEAK],
     }

@@ -14,16 +14,19 @@ use crate::bench::{
 
 const NAME_WIDTH: usize = 26;
 const COLUMN_WIDTH: usize = 11;
+const ACCOUNT_WIDTH: usize = 12;
+const RATIO_WIDTH: usize = 22;
 
-/// The titles above the blocks of a kind.
+/// The titles above the blocks of a kind. What follows a × is how many times better this project's
+/// broker did than the one of the line.
 pub(crate) fn heading(kind: Kind) -> String {
     let mut line = pad_right("", NAME_WIDTH);
     for column in columns(kind) {
         line.push_str(&pad_left(column.title, width(column)));
     }
-    line.push_str("  account");
+    line.push_str(&pad_right("  account", ACCOUNT_WIDTH));
     for column in columns(kind).iter().filter(|column| column.compared.is_some()) {
-        line.push_str(&format!("  {OURS} better in {}", column.title));
+        line.push_str(&pad_right(&format!("  × {}", column.title), RATIO_WIDTH));
     }
     line
 }
@@ -93,7 +96,11 @@ pub(crate) fn account(rows: &[Row], name: &str) -> String {
             faults.push(format!("{count} {what}"));
         }
     }
-    if faults.is_empty() { "complete".into() } else { faults.join(", ") }
+    match (faults.is_empty(), due > 0.0) {
+        (false, _) => faults.join(", "),
+        (true, true) => "complete".into(),
+        (true, false) => "-".into(),
+    }
 }
 
 fn line(kind: Kind, name: &str, rows: &[Row]) -> String {
@@ -106,23 +113,23 @@ fn line(kind: Kind, name: &str, rows: &[Row]) -> String {
             .map_or_else(|| "-".to_owned(), |spread| format(spread.median, column.unit));
         line.push_str(&pad_left(&shown, width(column)));
     }
-    line.push_str("  ");
-    line.push_str(&account(rows, name));
+    line.push_str(&pad_right(&format!("  {}", account(rows, name)), ACCOUNT_WIDTH));
     for column in columns(kind) {
         if let Some(spread) = advantage(column, rows, name).filter(|_| name != OURS) {
-            line.push_str(&format!("  {}", show_advantage(spread)));
+            line.push_str(&pad_right(&format!("  {}", show_advantage(spread)), RATIO_WIDTH));
         }
     }
+    let mut line = line.trim_end().to_owned();
     for note in notes(rows, name) {
         line.push_str(&format!("  ! {note}"));
     }
     line
 }
 
-/// `×2.10 [1.98–2.33]`.
+/// `×2.10 [1.98–2.33]`, or without brackets where there is but one round.
 pub(crate) fn show_advantage(spread: Spread) -> String {
     let [low, median, high] = [spread.low, spread.median, spread.high].map(three_digits);
-    format!("×{median} [{low}–{high}]")
+    if low == high { format!("×{median}") } else { format!("×{median} [{low}–{high}]") }
 }
 
 /// Why a broker has no figures, if it has none.
@@ -195,5 +202,6 @@ mod tests {
         let rows = [row("other", 0, 1.0, 0), row("other", 1, 1.0, 3)];
         assert_eq!(account(&rows, "other"), "1.50 % lost");
         assert_eq!(account(&rows[..1], "other"), "complete");
+        assert_eq!(account(&[], "other"), "-");
     }
 }
