@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod failure;
 mod install;
 mod interop;
@@ -32,6 +33,8 @@ enum Task {
     Tidy,
     /// Let real MQTT clients tell their stories about the broker.
     Interop(interop::Options),
+    /// Run the black-box suite by statement id on the broker.
+    Conformance(conformance::Options),
     /// Measure the broker beside a floor and other brokers.
     Bench(bench::Options),
     /// Run every check in order and stop at the first that fails.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Tidy => tidy::run(),
         Task::Interop(options) => interop::run(&options),
+        Task::Conformance(options) => conformance::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Ci => return ci::run(),
     };
