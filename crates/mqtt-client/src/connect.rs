@@ -44,7 +44,8 @@ where
     let endpoint = ClientEndpoint::new(options.config, connect.clone(), session, clock.now())?;
     let state = options.resumed.unwrap_or_else(|| SessionState::new(&connect.client_id));
     let mut connection = Connection::new(io, endpoint, state, clock, last_mark);
-    let connected = accepted(&mut connection, &mut options.authentication).await?;
+    let timeout_millis = options.config.connect_timeout_millis;
+    let connected = accepted(&mut connection, &mut options.authentication, timeout_millis).await?;
     if connection.session.client_id() != connected.client_id {
         connection.session = SessionState::new(&connected.client_id);
     }
@@ -77,12 +78,15 @@ where
 async fn accepted<T: AsyncRead + AsyncWrite + Unpin>(
     connection: &mut Connection<T>,
     authentication: &mut Option<Authentication>,
+    timeout_millis: u64,
 ) -> Result<Connected, Error> {
     loop {
         let turn = poll_fn(|cx| connection.poll(cx, true, None)).await;
         let now = connection.now();
-        let event = connection.endpoint.handle_timeout(now);
-        match event.or_else(|| connection.endpoint.poll_event(now)) {
+        if connection.endpoint.handle_timeout(now).is_some() {
+            return Err(Error::ConnectTimeout { millis: timeout_millis });
+        }
+        match connection.endpoint.poll_event(now) {
             Some(ClientEvent::Connected(connected)) => return Ok(*connected),
             Some(ClientEvent::Refused(refused)) => return Err(Error::Refused(Arc::new(*refused))),
             Some(ClientEvent::Failed(violation)) => {

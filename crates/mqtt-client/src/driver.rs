@@ -91,14 +91,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         if !self.may_read() {
             self.connection.endpoint.hold_input(now);
         }
-        let idle = self.waiting.no_handles && !self.router.has_readers();
-        if idle && self.connection.endpoint.held().messages == 0 {
-            // Nobody can ask for anything any more, and nobody listens.
+        if self.is_forsaken() {
             let left = self.connection.endpoint.disconnect(&Default::default());
             loss = loss.or(left.is_ok().then_some(Loss::Local));
         }
         let left = self.waiting.disconnect.is_some().then_some(Loss::Local);
         loss.or(left).or(self.connection.endpoint.is_closed().then_some(Loss::Closed))
+    }
+
+    /// Whether nobody can ask for anything any more, nobody listens, and nothing is unfinished.
+    fn is_forsaken(&self) -> bool {
+        self.waiting.no_handles
+            && !self.router.has_readers()
+            && self.connection.endpoint.held().messages == 0
     }
 
     fn may_read(&self) -> bool {
@@ -109,7 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let waits = self.router.is_stalled() || self.router.withheld() > 0;
         if waits || self.waiting.no_handles {
             self.shared.bell.listen(cx);
-            if self.router.is_unblocked() {
+            if self.router.is_unblocked() || self.is_forsaken() {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -90,6 +90,15 @@ impl Queue {
                 || bytes >= self.capacity.bytes as u64)
     }
 
+    /// Whether so many messages more, with so many bytes together, are within the capacity.
+    pub(crate) fn has_room(&self, messages: usize, bytes: usize) -> bool {
+        let inner = self.inner();
+        let held = inner.pushed.bytes - inner.taken.bytes;
+        inner.abandoned
+            || (inner.messages.len() + messages <= self.capacity.messages
+                && held + bytes as u64 <= self.capacity.bytes as u64)
+    }
+
     pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Message>> {
         let mut inner = self.inner();
         let Some(message) = inner.messages.pop_front() else {

@@ -63,12 +63,36 @@ impl Router {
             self.stalled = Some((run, now.after_millis(STALL_MILLIS)));
             return;
         }
-        let places = self.push(&run);
-        if run.qos() > QoS::AtMostOnce {
-            self.withheld_messages += u64::from(run.count());
-            self.withheld.push_back(Withheld { run, places });
-            self.release(endpoint, now);
+        if run.qos() == QoS::AtMostOnce {
+            self.push(&run);
+            return;
         }
+        if run.count() == 1 || self.has_room(&run) {
+            self.withhold(run);
+        } else {
+            // The streams have room for some of them: each is acknowledged for itself.
+            for frame in run.frames() {
+                self.withhold(run.single(&frame));
+            }
+        }
+        self.release(endpoint, now);
+    }
+
+    /// Whether every stream that wants the messages has room for all of them.
+    fn has_room(&self, run: &Run) -> bool {
+        let wanted = Wanted::new(run);
+        let (messages, bytes) = (run.count() as usize, run.len());
+        let mut streams = self.routes.iter().filter(|route| route.wants(&wanted)).peekable();
+        match streams.peek() {
+            Some(_) => streams.all(|route| route.queue.has_room(messages, bytes)),
+            None => self.shared.unmatched.has_room(messages, bytes),
+        }
+    }
+
+    fn withhold(&mut self, run: Run) {
+        let places = self.push(&run);
+        self.withheld_messages += u64::from(run.count());
+        self.withheld.push_back(Withheld { run, places });
     }
 
     /// Whether a stream that wants the messages is full and has not been for long.

@@ -45,6 +45,11 @@ impl Unmatched {
         Some(self.queue.push(messages))
     }
 
+    /// Whether so many messages more, with so many bytes together, are within the capacity.
+    pub(crate) fn has_room(&self, messages: usize, bytes: usize) -> bool {
+        self.queue.has_room(messages, bytes)
+    }
+
     /// The stream, for the first who asks.
     pub(crate) fn take(&self) -> Option<Messages> {
         let first = !self.taken.swap(true, Ordering::Relaxed);

@@ -255,6 +255,14 @@ impl Run {
         Some(first)
     }
 
+    /// One message of this run by itself.
+    #[must_use]
+    pub fn single(&self, frame: &Frame<'_>) -> Self {
+        let frames = self.frame_bytes(frame);
+        let largest = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+        Self { frames, count: 1, largest, ..self.clone() }
+    }
+
     /// The messages from the packet that begins at `at`; there are `count` of them.
     pub(crate) fn last_from(&self, at: usize, count: usize) -> Self {
         let mut last = self.clone();
