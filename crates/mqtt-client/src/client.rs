@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Error, Loss, Options, SessionState,
-    command::{Command, Reply},
+    command::{Command, PublishCommand, Reply},
     publish::Publish,
     shared::Shared,
     subscribe::{IntoFilters, Subscribe},
@@ -24,6 +24,7 @@ use crate::{
 /// [`Client::disconnect`].
 #[derive(Clone, Debug)]
 pub struct Client {
+    messages: mpsc::Sender<PublishCommand>,
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
 }
@@ -46,8 +47,12 @@ impl Client {
         Options::new(url).connect().await
     }
 
-    pub(crate) const fn new(commands: mpsc::Sender<Command>, shared: Arc<Shared>) -> Self {
-        Self { commands, shared }
+    pub(crate) const fn new(
+        messages: mpsc::Sender<PublishCommand>,
+        commands: mpsc::Sender<Command>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { messages, commands, shared }
     }
 
     /// Publishes a message: await what this answers with, or set more of it first.
@@ -152,8 +157,8 @@ impl Client {
         &self.shared
     }
 
-    pub(crate) async fn send(&self, command: Command) -> Result<(), Error> {
-        let sent = self.commands.send(command).await;
+    pub(crate) async fn send_message(&self, message: PublishCommand) -> Result<(), Error> {
+        let sent = self.messages.send(message).await;
         sent.map_err(|_| Error::ConnectionLost(self.shared.loss()))
     }
 
@@ -162,7 +167,8 @@ impl Client {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(command(reply)).await?;
+        let sent = self.commands.send(command(reply)).await;
+        sent.map_err(|_| Error::ConnectionLost(self.shared.loss()))?;
         answer.await.unwrap_or_else(|_| Err(Error::ConnectionLost(self.shared.loss())))
     }
 }

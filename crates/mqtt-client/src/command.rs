@@ -11,10 +11,17 @@ use crate::{Error, queue::Queue};
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
-/// One request.
+/// A message to publish.
+#[derive(Debug)]
+pub(crate) struct PublishCommand {
+    pub(crate) run: Run,
+    pub(crate) expiry_secs: Option<u32>,
+    pub(crate) reply: Reply<ReasonCode>,
+}
+
+/// Any other request.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Publish { run: Run, expiry_secs: Option<u32>, reply: Reply<ReasonCode> },
     Subscribe(Box<SubscribeCommand>),
     Unsubscribe(Box<UnsubscribeCommand>),
     Reauthenticate { data: Vec<u8>, reply: Reply<Vec<u8>> },

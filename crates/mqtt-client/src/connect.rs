@@ -19,7 +19,7 @@ use crate::{
     shared::Shared,
 };
 
-/// How many commands wait for the connection's task before their senders do.
+/// How many messages, and how many commands, wait for the connection's task before their senders do.
 const COMMANDS_MAX: usize = 64;
 
 /// Connects over `io` and starts the task that owns it.
@@ -58,9 +58,11 @@ where
         connection.session.clone(),
         !connect.clean_start,
     ));
-    let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+    let (messages, published) = mpsc::channel(COMMANDS_MAX);
+    let (requests, commands) = mpsc::channel(COMMANDS_MAX);
     let driver = Driver {
         connection,
+        published,
         commands,
         router: Router::new(shared.clone()),
         shared: shared.clone(),
@@ -71,7 +73,7 @@ where
         waiting: Waiting::default(),
     };
     tokio::spawn(driver.run());
-    Ok(Client::new(sender, shared))
+    Ok(Client::new(messages, requests, shared))
 }
 
 /// Waits for CONNACK.

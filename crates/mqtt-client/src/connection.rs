@@ -24,6 +24,10 @@ use crate::{
 /// How much is asked of the socket in one read, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
+/// A buffer with less room than this is replaced. With more it is read into again, although messages
+/// that came in it are still held: many small reads then share one buffer, not pin one each.
+const READ_BYTES_MIN: usize = 4 * 1024;
+
 /// How many chunks are handed to the socket in one write.
 const WRITE_CHUNKS: usize = 64;
 
@@ -126,7 +130,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.buf.reserve(READ_BYTES);
+        if self.buf.capacity() - self.buf.len() < READ_BYTES_MIN {
+            self.buf.reserve(READ_BYTES);
+        }
         let read = {
             let Self { io, buf, .. } = self;
             pin!(io.read_buf(buf)).poll(cx)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mqtt_packet::{PacketId, QoS, ReasonCode, SubscriptionOptions};
-use mqtt_session::{Answer, ClientEvent, Delivery, Lost, Run, Time};
+use mqtt_session::{Answer, ClientEvent, Delivery, Lost, Time};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     Error, Loss,
-    command::{Command, Reply, SubscribeCommand, UnsubscribeCommand},
+    command::{Command, PublishCommand, Reply, SubscribeCommand, UnsubscribeCommand},
     connection::Connection,
     options::Authentication,
     queue::Queue,
@@ -24,7 +24,7 @@ use crate::{
     shared::Shared,
 };
 
-/// Above this many bytes towards the server no commands are taken, so that publishers wait.
+/// Above this many bytes towards the server no messages are taken, so that publishers wait.
 const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
 /// How many commands are taken before the socket has its turn.
@@ -34,6 +34,9 @@ const COMMANDS_PER_TURN: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Driver<T> {
     pub(crate) connection: Connection<T>,
+    /// Messages to publish: taken while there is room for more.
+    pub(crate) published: mpsc::Receiver<PublishCommand>,
+    /// All else: taken at once, but behind the messages that were sent before.
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) authentication: Option<Authentication>,
@@ -119,36 +122,49 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             }
         }
         let busy = self.poll_commands(cx);
+        let had_room = self.has_room();
         let reads = self.may_read();
         let turn = self.connection.poll(cx, reads, self.router.stall_ends());
-        if busy && turn.is_pending() { Poll::Ready(Ok(())) } else { turn }
+        // Writing may have made the room that publishers wait for.
+        let again = busy || (!had_room && self.has_room());
+        if again && turn.is_pending() { Poll::Ready(Ok(())) } else { turn }
     }
 
-    /// Takes commands; answers whether there was one.
+    /// Takes commands and messages; answers whether there was any.
     fn poll_commands(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.connection.now();
         let mut any = false;
         for _ in 0..COMMANDS_PER_TURN {
-            let endpoint = &self.connection.endpoint;
-            let held = endpoint.output().len() + endpoint.held().bytes;
-            if self.waiting.no_handles || endpoint.is_closed() || held > OUTPUT_BYTES_MAX {
+            if self.waiting.no_handles || self.connection.endpoint.is_closed() {
                 break;
             }
-            match self.commands.poll_recv(cx) {
-                Poll::Ready(Some(command)) => self.execute(command, now),
-                Poll::Ready(None) => self.waiting.no_handles = true,
-                Poll::Pending => break,
+            if let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
+                // What was published before goes out before, room or not: it is little.
+                while let Ok(message) = self.published.try_recv() {
+                    self.publish(message, now);
+                }
+                self.execute(command, now);
+            } else if self.has_room() {
+                match self.published.poll_recv(cx) {
+                    Poll::Ready(Some(message)) => self.publish(message, now),
+                    Poll::Ready(None) => self.waiting.no_handles = true,
+                    Poll::Pending => break,
+                }
+            } else {
+                break;
             }
             any = true;
         }
         any
     }
 
+    fn has_room(&self) -> bool {
+        let endpoint = &self.connection.endpoint;
+        endpoint.output().len() + endpoint.held().bytes <= OUTPUT_BYTES_MAX
+    }
+
     fn execute(&mut self, command: Command, now: Time) {
         match command {
-            Command::Publish { run, expiry_secs, reply } => {
-                self.publish(run, expiry_secs, reply, now);
-            }
             Command::Subscribe(command) => self.subscribe(*command, now),
             Command::Unsubscribe(command) => self.unsubscribe(*command, now),
             Command::Reauthenticate { data, reply } => {
@@ -166,7 +182,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 
-    fn publish(&mut self, run: Run, expiry_secs: Option<u32>, reply: Reply<ReasonCode>, now: Time) {
+    fn publish(&mut self, message: PublishCommand, now: Time) {
+        let PublishCommand { run, expiry_secs, reply } = message;
         let (qos, retain) = (run.qos(), run.retain());
         let run = run.with_expiry(expiry_secs.map(|secs| now.after_secs(secs)));
         let mark = self.connection.last_mark + 1;
@@ -307,6 +324,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             answer(reply, Ok(()));
         }
         // Every reply that is dropped with `self` tells its receiver that the connection is over.
+    }
+}
+
+/// A task that is stopped with its runtime ends its streams too.
+impl<T> Drop for Driver<T> {
+    fn drop(&mut self) {
+        if !self.shared.has_ended() {
+            self.connection.keep_session();
+            self.shared.end(Loss::Stopped);
+            self.router.end();
+        }
     }
 }
 

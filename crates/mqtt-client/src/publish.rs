@@ -13,7 +13,7 @@ use mqtt_session::{MessageParts, RequestError, Run};
 use mqtt_topics::TopicNameRef;
 use tokio::sync::oneshot;
 
-use crate::{Client, Error, command::Command, shared::Shared};
+use crate::{Client, Error, command::PublishCommand, shared::Shared};
 
 /// A message to publish: await it, or [`Publish::send`] it and await the acknowledgement later.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Publish {
         let run = self.run()?;
         let (reply, answer) = oneshot::channel();
         let expiry_secs = self.properties.expiry_secs;
-        self.client.send(Command::Publish { run, expiry_secs, reply }).await?;
+        self.client.send_message(PublishCommand { run, expiry_secs, reply }).await?;
         Ok(Receipt { answer, shared: self.client.shared().clone() })
     }
 

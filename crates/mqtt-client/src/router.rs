@@ -221,6 +221,9 @@ impl Router {
 
     /// The connection is over.
     pub(crate) fn end(&mut self) {
+        if let Some((run, _)) = self.stalled.take() {
+            self.push(&run);
+        }
         for route in self.routes.drain(..) {
             route.queue.end();
         }

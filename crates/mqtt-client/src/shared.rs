@@ -72,6 +72,10 @@ impl Shared {
         self.loss.send_replace(Some(loss));
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.loss.borrow().is_some()
+    }
+
     /// Why the connection is over; for those who noticed that the task is gone.
     pub(crate) fn loss(&self) -> Loss {
         self.loss.borrow().clone().unwrap_or(Loss::Stopped)

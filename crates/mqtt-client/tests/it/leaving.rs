@@ -68,3 +68,29 @@ async fn streams_keep_the_connection_open() {
     assert_eq!(script.read().await.unwrap().first, 0xE0);
     assert_eq!(script.read().await, None);
 }
+
+#[tokio::test]
+async fn leaving_does_not_wait_for_a_server_that_acknowledges_nothing() {
+    let (client, mut script) = connected(Version::V5).await;
+    let mut receipts = Vec::new();
+    for _ in 0..4 {
+        let publish = client.publish("a", vec![0; 1_000_000]).qos(QoS::AtLeastOnce);
+        receipts.push(publish.send().await.unwrap());
+    }
+    let leaving = tokio::spawn({
+        let client = client.clone();
+        async move { client.disconnect().await }
+    });
+    // All that was published before goes out before.
+    let seen = script.read_all(5).await;
+    assert_eq!(
+        seen.iter().map(|seen| seen.first).collect::<Vec<_>>(),
+        [0x32, 0x32, 0x32, 0x32, 0xE0]
+    );
+    script.cut();
+    assert!(soon(leaving).await.unwrap().is_ok());
+    for receipt in receipts {
+        assert!(matches!(soon(receipt).await, Err(Error::ConnectionLost(Loss::Local))));
+    }
+    assert_eq!(client.session().unfinished(), 4);
+}

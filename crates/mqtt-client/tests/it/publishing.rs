@@ -146,3 +146,16 @@ async fn a_large_message_goes_through() {
     script.ack(PacketType::PubAck, 1, ReasonCode::SUCCESS).await;
     assert!(soon(publish).await.unwrap().is_ok());
 }
+
+#[tokio::test]
+async fn publishers_go_on_when_there_is_room_again() {
+    let (client, mut script) = connected(Version::V5).await;
+    let publishing = tokio::spawn(async move {
+        for _ in 0..300 {
+            drop(client.publish("a", vec![0; 100_000]).send().await.unwrap());
+        }
+        client
+    });
+    script.read_all(300).await;
+    soon(publishing).await.unwrap();
+}
