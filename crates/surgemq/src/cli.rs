@@ -121,11 +121,12 @@ fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
 }
 
 /// What may be said. In `pub` and `sub` the word after an option is its value even if it starts
-/// with a dash: `-m -5` and `-x -1` are what users of mosquitto's tools write.
+/// with a dash: `-m -5` and `-x -1` are what users of mosquitto's tools write. Of an option that is
+/// given twice the last one counts, so that an alias of the shell can be overridden.
 fn grammar() -> clap::Command {
     ["pub", "sub"].into_iter().fold(Cli::command(), |grammar, name| {
         grammar.mut_subcommand(name, |command| {
-            command.mut_args(|arg| {
+            command.args_override_self(true).mut_args(|arg| {
                 let takes_value = arg.get_action().takes_values();
                 arg.allow_hyphen_values(takes_value)
             })
@@ -173,6 +174,15 @@ mod tests {
         };
         assert_eq!(publish.message.as_deref(), Some("-5".as_ref()));
         assert_eq!(publish.connection.session_expiry, Some(u32::MAX));
+    }
+
+    #[test]
+    fn the_last_of_two_options_counts_but_topics_add_up() {
+        let line = "surgemq sub -q 1 -t a -V 5 -q 2 -V 311 -t b";
+        let Ok(Command::Sub(subscribe)) = parse_line(line) else { panic!() };
+        assert_eq!(subscribe.topics, ["a", "b"]);
+        assert_eq!(subscribe.qos, mqtt_packet::QoS::ExactlyOnce);
+        assert_eq!(subscribe.connection.version, Some(mqtt_packet::Version::V311));
     }
 
     #[test]

@@ -32,6 +32,9 @@ FORMAT of -F:
 Between % and the letter may stand: 0 to pad with zeros, - to align to the left,
 a width, a full stop and a greatest width. Times are in UTC.
 
+Messages are acknowledged when they arrive. Those that arrived but were not
+printed when sub ends, because of -C or a signal, are gone, even with -c.
+
 Exit codes: 0 for success; 27 when the time of -W is over; the reason code if
 the broker refused the connection or every subscription; 1 for other failures; 2
 for a command line that makes no sense.";
