@@ -1,6 +1,7 @@
-//! Helpers for the tests of this workspace. Not published.
+//! Helpers for the tests of this workspace: randomness from a seed, and an end for everything that
+//! could wait for ever.
 
-/// The examples of the project's front page: compiled with every test run.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct FrontPage;
+pub mod bounded;
+pub mod seeded;
+
+pub use crate::{bounded::within, seeded::Seeded};

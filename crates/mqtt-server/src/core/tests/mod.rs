@@ -9,7 +9,7 @@ mod delivery;
 mod expiry;
 mod flow;
 mod hello;
-////mod operations;
+mod operations;
 mod parts;
 mod pressure;
 mod retained;

@@ -69,9 +69,9 @@ impl World {
     pub(super) fn begin(&mut self, hello: &Hello) -> Id {
         let client = self.open(hello);
         let older = self.clients.iter().rev().skip(1).find(|other| other.id == hello.id);
-        let unreleased = older.map(|older| older.unreleased.clone()).unwrap_or_default();
+        let kept = older.map(|older| (older.unreleased.clone(), older.last_id));
         let this = self.client(client);
-        this.unreleased = unreleased;
+        (this.unreleased, this.last_id) = kept.unwrap_or_default();
         this.say(&hello.encode());
         client
     }

@@ -1,0 +1,373 @@
+//! Several clients, any packets, lost acknowledgements, cut wires and steps of the clock.
+//!
+//! After each operation the ledger balances, the queues are within their limits, and what the
+//! clients got is what they may get: nothing that no subscription asked for, nothing of QoS 2
+//! twice, everything in order. At the end all come back, and nothing of QoS 1 and 2 is missing that
+//! the ledger does not name.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use mqtt_packet::{
+    Ack, Delivery, Packet, PacketId, PacketType, Publish, PublishProperties, QoS, ReasonCode,
+    Version,
+};
+use mqtt_session::Session;
+use proptest::{collection::vec, prelude::*};
+
+use super::{
+    client::Seen,
+    hello::{Hello, hello},
+    world::{Id, World},
+};
+
+const CLIENTS: usize = 3;
+const TOPICS: [&str; 3] = ["a", "a/b", "c"];
+const FILTERS: [(&str, &[usize]); 4] =
+    [("a", &[0]), ("a/#", &[0, 1]), ("#", &[0, 1, 2]), ("c", &[2])];
+const MESSAGES_MAX: usize = 12;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Connect { who: usize, v5: bool, clean: bool, expiry_secs: u32 },
+    Subscribe { who: usize, filter: usize, qos: u8 },
+    Unsubscribe { who: usize, filter: usize },
+    Publish { who: usize, topic: usize, qos: u8, retain: bool },
+    Reads { who: usize, reads: bool },
+    LoseAcks { who: usize },
+    Cut { who: usize },
+    Disconnect { who: usize },
+    Pass { millis: u64 },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let who = || 0..CLIENTS;
+    prop_oneof![
+        4 => (who(), any::<bool>(), prop::bool::weighted(0.2), prop_oneof![Just(0), Just(5), Just(u32::MAX)])
+            .prop_map(|(who, v5, clean, expiry_secs)| Op::Connect { who, v5, clean, expiry_secs }),
+        3 => (who(), 0..FILTERS.len(), 0..3_u8)
+            .prop_map(|(who, filter, qos)| Op::Subscribe { who, filter, qos }),
+        1 => (who(), 0..FILTERS.len()).prop_map(|(who, filter)| Op::Unsubscribe { who, filter }),
+        10 => (who(), 0..TOPICS.len(), 0..3_u8, prop::bool::weighted(0.1))
+            .prop_map(|(who, topic, qos, retain)| Op::Publish { who, topic, qos, retain }),
+        2 => (who(), any::<bool>()).prop_map(|(who, reads)| Op::Reads { who, reads }),
+        1 => who().prop_map(|who| Op::LoseAcks { who }),
+        2 => who().prop_map(|who| Op::Cut { who }),
+        1 => who().prop_map(|who| Op::Disconnect { who }),
+        2 => prop_oneof![Just(1), Just(700), Just(2_000), Just(5_000)]
+            .prop_map(|millis| Op::Pass { millis }),
+    ]
+}
+
+/// What the story knows of one client identifier.
+#[derive(Default)]
+struct Device {
+    connection: Option<Id>,
+    /// Counts its sessions.
+    session: u32,
+    subscriptions: HashMap<usize, u8>,
+    /// Everything that it ever subscribed to.
+    topics: HashSet<usize>,
+    /// Own messages without a final acknowledgement, by packet identifier; `true` after PUBREC.
+    unacknowledged: BTreeMap<u16, (usize, bool)>,
+    got: Vec<usize>,
+}
+
+/// A message, in the order of publication.
+struct Sent {
+    from: usize,
+    topic: usize,
+    qos: u8,
+    /// Who has to get it at QoS 1 or 2, with the number of the session; as far as that is certain.
+    due: Vec<(usize, u32)>,
+    /// Who may get it, if the broker read it at once.
+    may: Option<Vec<usize>>,
+}
+
+struct Model {
+    world: World,
+    devices: [Device; CLIENTS],
+    sent: Vec<Sent>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let world = World::with(|limits| {
+            limits.output_bytes_max = 500;
+            limits.queue.messages_max = MESSAGES_MAX;
+            limits.queue.high_water_bytes = 1_000;
+            limits.queue.slow_after_millis = 1_500;
+        });
+        Self { world, devices: Default::default(), sent: Vec::new() }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Connect { who, v5, clean, expiry_secs } => {
+                let version = if v5 { Version::V5 } else { Version::V311 };
+                let id = format!("client {who}");
+                let mut hello = Hello { clean, ..hello(version, &id) }.expiry(expiry_secs);
+                hello.properties.receive_maximum = v5.then_some(3);
+                self.connect(who, &hello);
+            }
+            Op::Subscribe { who, filter, qos } => self.subscribe(who, filter, qos),
+            Op::Unsubscribe { who, filter } => self.unsubscribe(who, filter),
+            Op::Publish { who, topic, qos, retain } => self.publish(who, topic, qos, retain),
+            Op::Reads { who, reads } => {
+                if let Some(client) = self.online(who) {
+                    self.world.reads(client, reads);
+                }
+            }
+            Op::LoseAcks { who } => {
+                if let Some(client) = self.online(who) {
+                    self.world.client(client).answers = false;
+                }
+            }
+            Op::Cut { who } => {
+                if let Some(client) = self.online(who) {
+                    self.world.cut(client);
+                }
+            }
+            Op::Disconnect { who } => {
+                if let Some(client) = self.online(who) {
+                    self.world.disconnect(client, ReasonCode::NORMAL_DISCONNECTION);
+                }
+            }
+            Op::Pass { millis } => self.world.pass(millis),
+        }
+        self.check();
+    }
+
+    fn online(&self, who: usize) -> Option<Id> {
+        self.devices[who].connection.filter(|client| self.world.is_open(*client))
+    }
+
+    /// A client of which the broker has read everything, and that sees every answer.
+    fn attentive(&mut self, who: usize) -> Option<Id> {
+        let client = self.online(who)?;
+        let this = self.world.client(client);
+        (this.reads && this.unread() == 0).then_some(client)
+    }
+
+    fn connect(&mut self, who: usize, hello: &Hello) {
+        self.take_acks(who);
+        let client = self.world.connect(hello);
+        // The old connection's last messages, before the new one's.
+        self.take_messages(who);
+        let present = self.world.session_present(client);
+        let device = &mut self.devices[who];
+        device.connection = Some(client);
+        if !present {
+            device.session += 1;
+            device.subscriptions.clear();
+            device.unacknowledged.clear();
+        }
+        let again: Vec<_> = device.unacknowledged.iter().map(|(id, sent)| (*id, *sent)).collect();
+        for (id, (number, received)) in again {
+            let id = PacketId::new(id).unwrap();
+            if received {
+                let release = Packet::PubRel(Ack::new(id, ReasonCode::SUCCESS));
+                self.world.send(client, &release);
+            } else {
+                if self.sent[number].qos == 1 {
+                    // The broker may take it for another message, for other receivers.
+                    self.sent[number].may = None;
+                }
+                self.send_publish(client, number, Some(id), true, false);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, who: usize, filter: usize, qos: u8) {
+        let Some(client) = self.attentive(who) else { return };
+        let (text, topics) = FILTERS[filter];
+        // Behind a full output the answer waits, but the subscription holds.
+        self.world.subscribe(client, text, qos);
+        if self.world.client(client).unread() == 0 {
+            self.devices[who].subscriptions.insert(filter, qos);
+        }
+        self.devices[who].topics.extend(topics);
+    }
+
+    fn unsubscribe(&mut self, who: usize, filter: usize) {
+        let Some(client) = self.attentive(who) else { return };
+        self.world.unsubscribe(client, FILTERS[filter].0);
+        self.devices[who].subscriptions.remove(&filter);
+    }
+
+    fn publish(&mut self, who: usize, topic: usize, qos: u8, retain: bool) {
+        let Some(client) = self.online(who) else { return };
+        let number = self.sent.len();
+        self.sent.push(Sent { from: who, topic, qos, due: Vec::new(), may: None });
+        let id = (qos > 0).then(|| self.world.client(client).next_id());
+        if let Some(id) = id {
+            self.devices[who].unacknowledged.insert(id.get(), (number, false));
+        }
+        let at_once = self.world.client(client).unread() == 0;
+        self.send_publish(client, number, id, false, retain);
+        if at_once && self.world.client(client).unread() == 0 {
+            self.note_receivers(number);
+        }
+    }
+
+    /// The broker has handled a message: now it is certain who has to get it.
+    fn note_receivers(&mut self, number: usize) {
+        let Sent { topic, qos, .. } = self.sent[number];
+        let (mut due, mut may) = (Vec::new(), Vec::new());
+        for (who, device) in self.devices.iter().enumerate() {
+            let matching =
+                device.subscriptions.iter().filter(|(f, _)| FILTERS[**f].1.contains(&topic));
+            if let Some(granted) = matching.map(|(_, granted)| *granted).max() {
+                may.push(who);
+                if granted.min(qos) > 0 {
+                    due.push((who, device.session));
+                }
+            }
+        }
+        self.sent[number].due = due;
+        self.sent[number].may = Some(may);
+    }
+
+    fn send_publish(
+        &mut self,
+        client: Id,
+        number: usize,
+        id: Option<PacketId>,
+        dup: bool,
+        retain: bool,
+    ) {
+        let Sent { topic, qos, .. } = self.sent[number];
+        let delivery = match (qos, id) {
+            (1, Some(id)) => Delivery::AtLeastOnce(id),
+            (2, Some(id)) => Delivery::ExactlyOnce(id),
+            _ => Delivery::AtMostOnce,
+        };
+        let (topic, payload) = (TOPICS[topic], format!("{number:0100}"));
+        let (properties, payload) = (PublishProperties::default(), payload.as_bytes());
+        let publish = Publish { dup, delivery, retain, topic, properties, payload };
+        self.world.send(client, &Packet::Publish(publish));
+    }
+
+    fn check(&mut self) {
+        self.world.assert_balanced();
+        for who in 0..CLIENTS {
+            self.take_acks(who);
+            self.take_messages(who);
+        }
+        for slot in self.world.broker.registry.all() {
+            let state = slot.lock();
+            let queued = state.inbox.iter().filter(|delivery| delivery.qos() > QoS::AtMostOnce);
+            let queued: usize = queued.map(|delivery| delivery.count() as usize).sum();
+            let held = state.session.as_ref().map_or(0, |session| Session::held(session).messages);
+            assert!(queued + held <= MESSAGES_MAX, "{queued} queued and {held} held");
+        }
+    }
+
+    fn take_acks(&mut self, who: usize) {
+        let Some(client) = self.devices[who].connection else { return };
+        let acked = std::mem::take(&mut self.world.client(client).acked);
+        let unacknowledged = &mut self.devices[who].unacknowledged;
+        for (packet, id) in acked {
+            match packet {
+                PacketType::PubRec => {
+                    if let Some((_, received)) = unacknowledged.get_mut(&id) {
+                        *received = true;
+                    }
+                }
+                _ => {
+                    unacknowledged.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn take_messages(&mut self, who: usize) {
+        let Some(client) = self.devices[who].connection else { return };
+        for message in self.world.messages(client) {
+            let number: usize = message.payload.parse().unwrap();
+            let sent = &self.sent[number];
+            assert_eq!(message.topic, TOPICS[sent.topic]);
+            let device = &mut self.devices[who];
+            assert!(device.topics.contains(&sent.topic), "{who} never asked for {message:?}");
+            if message.retain {
+                continue;
+            }
+            if let Some(may) = &sent.may {
+                assert!(may.contains(&who), "{who} was not subscribed to {message:?}");
+            }
+            if device.got.contains(&number) {
+                assert!(message.qos == 1 || sent.qos == 1, "{who} got {message:?} twice");
+                continue;
+            }
+            // A receiver's messages of one publisher, topic and QoS, as far as the QoS that it was
+            // granted did not change in between.
+            let same = |other: &&usize| {
+                let other = &self.sent[**other];
+                (other.from, other.topic, other.qos) == (sent.from, sent.topic, sent.qos)
+            };
+            let last = device.got.iter().rev().find(same);
+            if message.qos == sent.qos {
+                assert!(last.is_none_or(|last| *last < number), "{message:?} came behind {last:?}");
+            }
+            device.got.push(number);
+        }
+    }
+
+    /// Everybody comes back and takes what is there.
+    fn finish(&mut self) {
+        for _ in 0..2 {
+            for who in 0..CLIENTS {
+                let id = format!("client {who}");
+                let back = Hello { clean: false, ..hello(Version::V311, &id) };
+                self.connect(who, &back);
+            }
+            self.check();
+        }
+        let totals = self.world.broker.totals();
+        assert_eq!(totals.ledger.held(), 0, "everything is delivered: {totals:?}");
+        let lost = totals.ledger.dropped(mqtt_session::DropReason::QueueFull);
+        let due = self.sent.iter().enumerate().flat_map(|(number, sent)| {
+            sent.due.iter().map(move |(who, session)| (number, *who, *session))
+        });
+        let missing = due.filter(|(number, who, session)| {
+            let device = &self.devices[*who];
+            device.session == *session && !device.got.contains(number)
+        });
+        let missing: Vec<_> = missing.collect();
+        assert!(missing.len() as u64 <= lost, "{missing:?} are missing, {lost} are counted");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_clients_do_no_message_is_unaccounted_for(ops in vec(op(), 1..120)) {
+        let mut model = Model::new();
+        for who in 0..CLIENTS {
+            model.apply(&Op::Connect { who, v5: who == 0, clean: false, expiry_secs: u32::MAX });
+        }
+        for op in &ops {
+            model.apply(op);
+        }
+        model.finish();
+    }
+}
+
+#[test]
+fn the_model_would_notice_a_message_too_many() {
+    let mut model = Model::new();
+    model.connect(0, &hello(Version::V5, "client 0"));
+    model.subscribe(0, 0, 2);
+    model.publish(0, 0, 2, false);
+    model.check();
+    assert_eq!(model.devices[0].got, [0]);
+    let client = model.devices[0].connection.unwrap();
+    assert!(!model.world.seen(client).contains(&Seen::Closed));
+    let twice = std::panic::AssertUnwindSafe(|| {
+        let mut model = model;
+        // As a broker that forgot the packet identifier would see it.
+        model.send_publish(client, 0, PacketId::new(9), false, false);
+        model.check();
+    });
+    assert!(std::panic::catch_unwind(twice).is_err());
+}
