@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -14,10 +14,10 @@ use crate::{failure::Failure, process};
 /// How long our broker may take to listen, or to end once it is told to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often it is tried whether the broker listens.
+/// How often the log is read until the broker listens.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A broker that listens. Dropping one that was started here kills it.
+/// A broker that listens.
 #[derive(Debug)]
 pub(super) struct Broker {
     pub(super) host: String,
@@ -25,7 +25,7 @@ pub(super) struct Broker {
     process: Option<Started>,
 }
 
-/// Our own broker.
+/// Our own broker, which is killed when this is dropped.
 #[derive(Debug)]
 struct Started {
     child: Child,
@@ -44,23 +44,22 @@ impl Broker {
         Ok(Self { host, port, process: None })
     }
 
-    /// Starts our broker on a free port of the loopback and waits until it listens.
+    /// Starts our broker on a free port of the loopback and waits until it says which one.
     pub(super) fn start(binary: &Path, options: &[&str], log: &Path) -> Result<Self, Failure> {
         let failed = |what: &dyn std::fmt::Display| {
             Failure::new(format!("the broker could not be started: {what}, see {}", log.display()))
         };
-        let port = free_port().map_err(|error| failed(&error))?;
         let output = File::create(log).map_err(|error| failed(&error))?;
         let errors = output.try_clone().map_err(|error| failed(&error))?;
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", &format!("tcp://127.0.0.1:{port}"), "--in-memory"]);
-        command.args(options).stdin(Stdio::null()).stdout(output).stderr(errors);
+        // The broker chooses: a port chosen here could be taken by another program before.
+        command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--in-memory"]).args(options);
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
         println!("$ {}", process::show(&command));
-        let mut child = command.spawn().map_err(|error| failed(&error))?;
-        let listening = wait_until_it_listens(&mut child, port);
-        let process = Some(Started { child, log: log.to_owned() });
-        let broker = Self { host: "127.0.0.1".to_owned(), port, process };
-        listening.map_err(|why| failed(&why)).map(|()| broker)
+        let child = command.spawn().map_err(|error| failed(&error))?;
+        let mut started = Started { child, log: log.to_owned() };
+        let port = started.wait_until_it_listens().map_err(|why| failed(&why))?;
+        Ok(Self { host: "127.0.0.1".to_owned(), port, process: Some(started) })
     }
 
     /// Ends our broker, and fails unless it ran until now, ends in good order, and never panicked.
@@ -84,33 +83,38 @@ impl Broker {
     }
 }
 
-impl Drop for Broker {
+impl Started {
+    /// The port, once the log tells it.
+    fn wait_until_it_listens(&mut self) -> Result<u16, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = fs::read_to_string(&self.log).map_err(|error| error.to_string())?;
+            if let Some(port) = listening_port(&text) {
+                return Ok(port);
+            }
+            if let Some(status) = self.child.try_wait().map_err(|error| error.to_string())? {
+                return Err(format!("it ended at once ({status})"));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("it did not listen within {PATIENCE:?}"));
+            }
+            thread::sleep(RETRY_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Started {
     fn drop(&mut self) {
-        if let Some(started) = &mut self.process {
-            // Both fail only if it is gone already.
-            started.child.kill().ok();
-            started.child.wait().ok();
-        }
+        // Both fail only if it is gone already.
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 
-/// A port that is free now: another program may still take it, which the broker would report.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn wait_until_it_listens(child: &mut Child, port: u16) -> Result<(), String> {
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
-            return Err(format!("it ended at once ({status})"));
-        }
-        if Instant::now() > deadline {
-            return Err(format!("it did not listen on port {port} within {PATIENCE:?}"));
-        }
-        thread::sleep(RETRY_INTERVAL);
-    }
-    Ok(())
+/// The port in a line such as `surgemq: listening on tcp://127.0.0.1:1883`, if it is complete.
+fn listening_port(log: &str) -> Option<u16> {
+    let (_, address) = log.split_once("listening on tcp://127.0.0.1:")?;
+    address.split_once('\n')?.0.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -123,6 +127,13 @@ mod tests {
     fn an_address_without_a_port_is_refused() {
         let failure = Broker::already_at("localhost").unwrap_err();
         assert_eq!(failure.to_string(), "--broker localhost: write it as HOST:PORT");
+    }
+
+    #[test]
+    fn the_log_tells_the_port_once_its_line_is_complete() {
+        let line = "surgemq: listening on tcp://127.0.0.1:18830";
+        assert_eq!(listening_port(&format!("a warning\n{line}\n")), Some(18830));
+        assert_eq!(listening_port(line), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn check(graph: &Graph, document: Option<&str>) -> Vec<String> {
     missing.map(|name| format!("{ARCHITECTURE}: {name} {advice}")).collect()
 }
 
-/// The names in the first cell of a line of a table; `nom`, [nom](address) and lists will do.
+/// The names in the first cell of a line of a table: code, links and lists will do.
 fn first_cell(line: &str) -> impl Iterator<Item = &str> {
     let cell = line.trim().strip_prefix('|').and_then(|rest| rest.split('|').next());
     let separators = |letter: char| letter.is_whitespace() || ",`[]()".contains(letter);
