@@ -97,9 +97,12 @@ impl Inbox {
         if accepted < delivery.count() {
             self.ledger.drop_messages(reason, u64::from(delivery.count() - accepted));
         }
-        match delivery.run.first(accepted) {
-            Some(run) => self.store(Delivery { run, ..delivery }),
-            None => return Pressure::None,
+        if accepted == delivery.count() {
+            self.store(delivery);
+        } else if let Some(run) = delivery.run.first(accepted) {
+            self.store(Delivery { run, ..delivery });
+        } else {
+            return Pressure::None;
         }
         self.pressure(now)
     }

@@ -12,15 +12,23 @@
 //! [`ServerEndpoint::handle_timeout`] when [`ServerEndpoint::poll_timeout`] is due. In `Closed` the
 //! transport is closed once the output is written.
 
+mod answer;
 mod config;
+mod connecting;
+mod open;
 mod request;
 
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{
-    Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeErrorKind, Disconnect,
-    DisconnectProperties, Packet, PacketId, QoS, ReasonCode, SubAck, UnsubAck, Version, frame,
+    ConnAck, Connect, DecodeErrorKind, Packet, PacketId, ReasonCode, SubAck, UnsubAck, Version,
+    frame,
 };
 
+use self::{
+    answer::{refuse, write_auth},
+    connecting::Connecting,
+    open::Open,
+};
 pub use self::{
     config::ServerConfig,
     request::{ConnectRequest, WillRequest},
@@ -60,26 +68,6 @@ enum State {
     Connecting(Box<Connecting>),
     Open(Box<Open>),
     Closed { out: Output, session: Option<Box<(Session, Ledger)>> },
-}
-
-/// CONNECT came, the answer is not decided.
-#[derive(Debug)]
-struct Connecting {
-    deadline: Time,
-    negotiated: Negotiated,
-    method: Option<String>,
-    /// A challenge was sent: the next packet is AUTH.
-    awaits_auth: bool,
-    auth: Option<ServerEvent>,
-    out: Output,
-}
-
-#[derive(Debug)]
-struct Open {
-    link: Link,
-    method: Option<String>,
-    last_packet: Time,
-    session_expiry_secs: u32,
 }
 
 /// What a client did.
@@ -616,193 +604,10 @@ impl ServerEndpoint {
     }
 }
 
-impl Connecting {
-    fn handle_auth(&mut self, buf: &mut BytesMut) -> Result<(), Violation> {
-        let Some(header) = frame::peek(buf, 16 * 1024)? else { return Ok(()) };
-        if buf.len() < header.total_len() {
-            return Ok(());
-        }
-        let packet = buf.split_to(header.total_len());
-        let body = packet.get(header.header_len..).unwrap_or_default();
-        self.awaits_auth = false;
-        let parsed = Packet::parse(header.first, body, self.negotiated.version);
-        match parsed.inspect_err(|_| self.awaits_auth = true)? {
-            Packet::Auth(auth) if auth.reason == ReasonCode::CONTINUE_AUTHENTICATION => {
-                check_method(&auth, self.method.as_deref())
-                    .inspect_err(|_| self.awaits_auth = true)?;
-                let data = auth.properties.authentication_data.unwrap_or_default().to_vec();
-                self.auth = Some(ServerEvent::Auth { again: false, data });
-                Ok(())
-            }
-            _ => {
-                self.awaits_auth = true;
-                let what = "something else than AUTH during authentication";
-                Err(Violation::protocol("MQTT-3.1.2-30", what))
-            }
-        }
-    }
-}
-
-impl Open {
-    /// A packet that is neither PUBLISH nor one of its acknowledgements.
-    fn control(&mut self, first: u8, body: Bytes) -> Result<Option<ServerEvent>, Violation> {
-        let version = self.link.version();
-        match Packet::parse(first, &body, version)? {
-            Packet::PingReq => {
-                self.write(&Packet::PingResp);
-                Ok(None)
-            }
-            Packet::Subscribe(_) => Ok(Some(ServerEvent::Subscribe(body))),
-            Packet::Unsubscribe(_) => Ok(Some(ServerEvent::Unsubscribe(body))),
-            Packet::Disconnect(disconnect) => self.left(&disconnect).map(Some),
-            Packet::Auth(auth) => {
-                check_method(&auth, self.method.as_deref())?;
-                let again = auth.reason == ReasonCode::RE_AUTHENTICATE;
-                if auth.reason == ReasonCode::SUCCESS {
-                    return Err(Violation::protocol("MQTT-3.15.2-1", "AUTH 0x00 from a client"));
-                }
-                let data = auth.properties.authentication_data.unwrap_or_default().to_vec();
-                Ok(Some(ServerEvent::Auth { again, data }))
-            }
-            Packet::Connect(_) => Err(Violation::protocol("MQTT-3.1.0-2", "a second CONNECT")),
-            _ => Err(Violation::protocol("MQTT-4.13.1-1", "a packet that only servers send")),
-        }
-    }
-
-    fn left(&self, disconnect: &Disconnect<'_>) -> Result<ServerEvent, Violation> {
-        let session_expiry_secs = disconnect.properties.session_expiry_interval;
-        if self.session_expiry_secs == 0 && session_expiry_secs.is_some_and(|secs| secs > 0) {
-            return Err(Violation::protocol("U5-072", "DISCONNECT raises a session expiry of 0"));
-        }
-        if !is_for_clients(disconnect.reason) {
-            return Err(Violation::protocol("MQTT-3.14.2-1", "a reason that only servers give"));
-        }
-        Ok(ServerEvent::Disconnect { reason: disconnect.reason, session_expiry_secs })
-    }
-
-    fn auth(&mut self, reason: ReasonCode, data: &[u8]) {
-        let version = self.link.version();
-        write_auth(&mut self.link.out, version, reason, self.method.as_deref(), data);
-    }
-
-    /// Writes a packet, unless it is too large for the client [MQTT-3.1.2-24].
-    fn write(&mut self, packet: &Packet<'_>) {
-        let negotiated = &self.link.negotiated;
-        let fits = packet
-            .encoded_len(negotiated.version)
-            .is_ok_and(|len| len <= negotiated.maximum_packet_size as usize);
-        if fits {
-            // Encoding writes nothing when it fails, and these packets do not.
-            let _ = packet.encode(negotiated.version, self.link.out.tail());
-        }
-    }
-
-    fn disconnect(&mut self, reason: ReasonCode) {
-        if self.link.version().is_v5() {
-            let properties = DisconnectProperties::default();
-            self.write(&Packet::Disconnect(Disconnect { reason, properties }));
-        }
-    }
-
-    fn keep_alive_deadline(&self) -> Option<Time> {
-        let keep_alive = u64::from(self.link.negotiated.keep_alive_secs);
-        (keep_alive > 0).then(|| self.last_packet.after_millis(keep_alive * 1500))
-    }
-}
-
-impl ServerConfig {
-    fn negotiate(&self, request: &ConnectRequest) -> Negotiated {
-        Negotiated {
-            version: request.version,
-            send_window: request.receive_maximum.min(self.send_window_max).max(1),
-            maximum_packet_size: request.maximum_packet_size,
-            topic_alias_maximum: request.topic_alias_maximum,
-            problem_information: request.request_problem_information,
-            keep_alive_secs: self.server_keep_alive_secs.unwrap_or(request.keep_alive_secs),
-        }
-    }
-
-    /// What CONNACK says; what is not said has the standard's default.
-    fn announce<'a>(&self, accept: &Accept<'a>, method: Option<&'a str>) -> ConnAckProperties<'a> {
-        let expiry_changed = accept.session_expiry_secs != accept.requested_session_expiry_secs;
-        ConnAckProperties {
-            session_expiry_interval: expiry_changed.then_some(accept.session_expiry_secs),
-            receive_maximum: Some(self.receive_maximum),
-            maximum_qos: (self.maximum_qos < QoS::ExactlyOnce).then_some(self.maximum_qos),
-            retain_available: (!self.retain_available).then_some(false),
-            maximum_packet_size: Some(self.maximum_packet_size),
-            assigned_client_identifier: accept.assigned_client_id,
-            topic_alias_maximum: Some(self.topic_alias_maximum),
-            wildcard_subscription_available: (!self.wildcards_available).then_some(false),
-            subscription_identifier_available: (!self.subscription_identifiers_available)
-                .then_some(false),
-            shared_subscription_available: (!self.shared_subscriptions_available).then_some(false),
-            server_keep_alive: self.server_keep_alive_secs,
-            response_information: accept.response_information,
-            authentication_method: method,
-            authentication_data: accept.authentication_data,
-            ..ConnAckProperties::default()
-        }
-    }
-
-    fn check_publish(&self, qos: QoS, retain: bool) -> Result<(), Violation> {
-        if qos > self.maximum_qos {
-            let what = "PUBLISH above the maximum QoS";
-            return Err(Violation::new(ReasonCode::QOS_NOT_SUPPORTED, "MQTT-3.2.2-11", what));
-        }
-        if retain && !self.retain_available {
-            let what = "RETAIN, but retained messages are switched off";
-            return Err(Violation::new(ReasonCode::RETAIN_NOT_SUPPORTED, "MQTT-3.2.2-14", what));
-        }
-        Ok(())
-    }
-}
-
 /// The version that the CONNECT in `buf` names, or why it names none; `None` if it is not there.
 fn connect_version(buf: &[u8]) -> Option<Result<Version, DecodeErrorKind>> {
     let is_connect = buf.first()? >> 4 == 1;
     let header = frame::peek(buf, u32::MAX).ok()??;
     let body = buf.get(header.header_len..)?;
     is_connect.then(|| Connect::peek_version(body).map_err(|error| error.kind))
-}
-
-/// CONNACK with a refusal, if it fits [MQTT-3.2.2-7].
-fn refuse(out: &mut Output, version: Version, reason: ReasonCode, limit: u32) {
-    let properties = ConnAckProperties::default();
-    let connack = ConnAck { session_present: false, reason, properties };
-    if connack.encoded_len(version).is_ok_and(|len| len <= limit as usize) {
-        // Encoding writes nothing when it fails, and this packet does not.
-        let _ = connack.encode(version, out.tail());
-    }
-}
-
-fn write_auth(
-    out: &mut Output,
-    version: Version,
-    reason: ReasonCode,
-    method: Option<&str>,
-    data: &[u8],
-) {
-    let properties = AuthProperties {
-        authentication_method: method,
-        authentication_data: Some(data).filter(|data| !data.is_empty()),
-        ..AuthProperties::default()
-    };
-    // The method came in a packet, so it fits into one; longer data ends the exchange by time-out.
-    let _ = Auth { reason, properties }.encode(version, out.tail());
-}
-
-/// The reasons that a client may give in DISCONNECT; the others are the server's (section 3.14.2.1).
-const fn is_for_clients(reason: ReasonCode) -> bool {
-    matches!(reason.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
-}
-
-/// AUTH repeats the method of the CONNECT [MQTT-4.12.0-5], and is not sent without one
-/// [MQTT-4.12.0-7].
-fn check_method(auth: &Auth<'_>, method: Option<&str>) -> Result<(), Violation> {
-    match (auth.properties.authentication_method, method) {
-        (_, None) => Err(Violation::protocol("MQTT-4.12.0-7", "AUTH without a method in CONNECT")),
-        (given, Some(_)) if given == method => Ok(()),
-        _ => Err(Violation::protocol("MQTT-4.12.0-5", "AUTH with another method than CONNECT")),
-    }
 }

@@ -1,0 +1,94 @@
+//! What the server announces, and the packets of the handshake.
+
+use mqtt_packet::{Auth, AuthProperties, ConnAck, ConnAckProperties, QoS, ReasonCode, Version};
+
+use super::{Accept, ConnectRequest, ServerConfig};
+use crate::{negotiated::Negotiated, output::Output, violation::Violation};
+
+impl ServerConfig {
+    pub(super) fn negotiate(&self, request: &ConnectRequest) -> Negotiated {
+        Negotiated {
+            version: request.version,
+            send_window: request.receive_maximum.min(self.send_window_max).max(1),
+            maximum_packet_size: request.maximum_packet_size,
+            topic_alias_maximum: request.topic_alias_maximum,
+            problem_information: request.request_problem_information,
+            keep_alive_secs: self.server_keep_alive_secs.unwrap_or(request.keep_alive_secs),
+        }
+    }
+
+    /// What CONNACK says; what is not said has the standard's default.
+    pub(super) fn announce<'a>(
+        &self,
+        accept: &Accept<'a>,
+        method: Option<&'a str>,
+    ) -> ConnAckProperties<'a> {
+        let expiry_changed = accept.session_expiry_secs != accept.requested_session_expiry_secs;
+        ConnAckProperties {
+            session_expiry_interval: expiry_changed.then_some(accept.session_expiry_secs),
+            receive_maximum: Some(self.receive_maximum),
+            maximum_qos: (self.maximum_qos < QoS::ExactlyOnce).then_some(self.maximum_qos),
+            retain_available: (!self.retain_available).then_some(false),
+            maximum_packet_size: Some(self.maximum_packet_size),
+            assigned_client_identifier: accept.assigned_client_id,
+            topic_alias_maximum: Some(self.topic_alias_maximum),
+            wildcard_subscription_available: (!self.wildcards_available).then_some(false),
+            subscription_identifier_available: (!self.subscription_identifiers_available)
+                .then_some(false),
+            shared_subscription_available: (!self.shared_subscriptions_available).then_some(false),
+            server_keep_alive: self.server_keep_alive_secs,
+            response_information: accept.response_information,
+            authentication_method: method,
+            authentication_data: accept.authentication_data,
+            ..ConnAckProperties::default()
+        }
+    }
+
+    pub(super) fn check_publish(&self, qos: QoS, retain: bool) -> Result<(), Violation> {
+        if qos > self.maximum_qos {
+            let what = "PUBLISH above the maximum QoS";
+            return Err(Violation::new(ReasonCode::QOS_NOT_SUPPORTED, "MQTT-3.2.2-11", what));
+        }
+        if retain && !self.retain_available {
+            let what = "RETAIN, but retained messages are switched off";
+            return Err(Violation::new(ReasonCode::RETAIN_NOT_SUPPORTED, "MQTT-3.2.2-14", what));
+        }
+        Ok(())
+    }
+}
+
+/// CONNACK with a refusal, if it fits [MQTT-3.2.2-7].
+pub(super) fn refuse(out: &mut Output, version: Version, reason: ReasonCode, limit: u32) {
+    let properties = ConnAckProperties::default();
+    let connack = ConnAck { session_present: false, reason, properties };
+    if connack.encoded_len(version).is_ok_and(|len| len <= limit as usize) {
+        // Encoding writes nothing when it fails, and this packet does not.
+        let _ = connack.encode(version, out.tail());
+    }
+}
+
+pub(super) fn write_auth(
+    out: &mut Output,
+    version: Version,
+    reason: ReasonCode,
+    method: Option<&str>,
+    data: &[u8],
+) {
+    let properties = AuthProperties {
+        authentication_method: method,
+        authentication_data: Some(data).filter(|data| !data.is_empty()),
+        ..AuthProperties::default()
+    };
+    // The method came in a packet, so it fits into one; longer data ends the exchange by time-out.
+    let _ = Auth { reason, properties }.encode(version, out.tail());
+}
+
+/// AUTH repeats the method of the CONNECT [MQTT-4.12.0-5], and is not sent without one
+/// [MQTT-4.12.0-7].
+pub(super) fn check_method(auth: &Auth<'_>, method: Option<&str>) -> Result<(), Violation> {
+    match (auth.properties.authentication_method, method) {
+        (_, None) => Err(Violation::protocol("MQTT-4.12.0-7", "AUTH without a method in CONNECT")),
+        (given, Some(_)) if given == method => Ok(()),
+        _ => Err(Violation::protocol("MQTT-4.12.0-5", "AUTH with another method than CONNECT")),
+    }
+}

@@ -1,0 +1,94 @@
+//! An open connection: the packets that are the server's role alone.
+
+use bytes::Bytes;
+use mqtt_packet::{Disconnect, DisconnectProperties, Packet, ReasonCode};
+
+use super::{
+    ServerEvent,
+    answer::{check_method, write_auth},
+};
+use crate::{link::Link, time::Time, violation::Violation};
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) link: Link,
+    pub(super) method: Option<String>,
+    pub(super) last_packet: Time,
+    pub(super) session_expiry_secs: u32,
+}
+
+impl Open {
+    /// A packet that is neither PUBLISH nor one of its acknowledgements.
+    pub(super) fn control(
+        &mut self,
+        first: u8,
+        body: Bytes,
+    ) -> Result<Option<ServerEvent>, Violation> {
+        let version = self.link.version();
+        match Packet::parse(first, &body, version)? {
+            Packet::PingReq => {
+                self.write(&Packet::PingResp);
+                Ok(None)
+            }
+            Packet::Subscribe(_) => Ok(Some(ServerEvent::Subscribe(body))),
+            Packet::Unsubscribe(_) => Ok(Some(ServerEvent::Unsubscribe(body))),
+            Packet::Disconnect(disconnect) => self.left(&disconnect).map(Some),
+            Packet::Auth(auth) => {
+                check_method(&auth, self.method.as_deref())?;
+                let again = auth.reason == ReasonCode::RE_AUTHENTICATE;
+                if auth.reason == ReasonCode::SUCCESS {
+                    return Err(Violation::protocol("MQTT-3.15.2-1", "AUTH 0x00 from a client"));
+                }
+                let data = auth.properties.authentication_data.unwrap_or_default().to_vec();
+                Ok(Some(ServerEvent::Auth { again, data }))
+            }
+            Packet::Connect(_) => Err(Violation::protocol("MQTT-3.1.0-2", "a second CONNECT")),
+            _ => Err(Violation::protocol("MQTT-4.13.1-1", "a packet that only servers send")),
+        }
+    }
+
+    pub(super) fn left(&self, disconnect: &Disconnect<'_>) -> Result<ServerEvent, Violation> {
+        let session_expiry_secs = disconnect.properties.session_expiry_interval;
+        if self.session_expiry_secs == 0 && session_expiry_secs.is_some_and(|secs| secs > 0) {
+            return Err(Violation::protocol("U5-072", "DISCONNECT raises a session expiry of 0"));
+        }
+        if !is_for_clients(disconnect.reason) {
+            return Err(Violation::protocol("MQTT-3.14.2-1", "a reason that only servers give"));
+        }
+        Ok(ServerEvent::Disconnect { reason: disconnect.reason, session_expiry_secs })
+    }
+
+    pub(super) fn auth(&mut self, reason: ReasonCode, data: &[u8]) {
+        let version = self.link.version();
+        write_auth(&mut self.link.out, version, reason, self.method.as_deref(), data);
+    }
+
+    /// Writes a packet, unless it is too large for the client [MQTT-3.1.2-24].
+    pub(super) fn write(&mut self, packet: &Packet<'_>) {
+        let negotiated = &self.link.negotiated;
+        let fits = packet
+            .encoded_len(negotiated.version)
+            .is_ok_and(|len| len <= negotiated.maximum_packet_size as usize);
+        if fits {
+            // Encoding writes nothing when it fails, and these packets do not.
+            let _ = packet.encode(negotiated.version, self.link.out.tail());
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, reason: ReasonCode) {
+        if self.link.version().is_v5() {
+            let properties = DisconnectProperties::default();
+            self.write(&Packet::Disconnect(Disconnect { reason, properties }));
+        }
+    }
+
+    pub(super) fn keep_alive_deadline(&self) -> Option<Time> {
+        let keep_alive = u64::from(self.link.negotiated.keep_alive_secs);
+        (keep_alive > 0).then(|| self.last_packet.after_millis(keep_alive * 1500))
+    }
+}
+
+/// The reasons that a client may give in DISCONNECT; the others are the server's (section 3.14.2.1).
+const fn is_for_clients(reason: ReasonCode) -> bool {
+    matches!(reason.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
+}
