@@ -14,8 +14,8 @@ pub(crate) fn run() -> Result<(), Failure> {
 /// The arguments that run everything but the doc tests: nextest knows none of them.
 fn unit_and_integration(has_nextest: bool) -> &'static [&'static str] {
     if has_nextest {
-        &["nextest", "run", "--workspace"]
+        &["nextest", "run", "--workspace", "--no-fail-fast"]
     } else {
-        &["test", "--workspace", "--lib", "--bins", "--tests", "--examples"]
+        &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--examples"]
     }
 }
