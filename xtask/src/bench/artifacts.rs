@@ -43,6 +43,22 @@ pub(crate) fn build(profile: &str, with_broker: bool) -> Result<Artifacts, Failu
     Ok(Artifacts { broker: find("surgemq"), tools })
 }
 
+/// What an earlier build with this profile left.
+///
+/// # Errors
+/// Where there is none.
+pub(crate) fn built(profile: &str, with_broker: bool) -> Result<Artifacts, Failure> {
+    let this = env::current_exe().unwrap_or_default();
+    let directory = this.ancestors().nth(2).unwrap_or(&this).join(profile);
+    let find = |name: &str| {
+        let path = directory.join(name);
+        let missing = || format!("{} is missing: run without --no-build", path.display());
+        if path.is_file() { Ok(path) } else { Err(Failure::new(missing())) }
+    };
+    let broker = if with_broker { Some(find("surgemq")?) } else { None };
+    Ok(Artifacts { broker, tools: find("xtask")? })
+}
+
 /// Where results, logs and generated configurations go.
 pub(crate) fn directory(tools: &Path) -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);

@@ -70,6 +70,9 @@ pub(crate) struct Options {
     /// The cargo profile of the broker and the load.
     #[arg(long, default_value = "dist")]
     profile: String,
+    /// Take the programs of the last build with this profile.
+    #[arg(long)]
+    no_build: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -142,7 +145,10 @@ fn measure(options: &Options) -> Result<(Results, PathBuf), Failure> {
         return Err(Failure::new("no scenario has such a name: see `cargo xtask bench --list`"));
     }
     let wants = |name: &str| !options.without.iter().any(|without| without == name);
-    let artifacts = artifacts::build(&options.profile, wants(OURS))?;
+    let artifacts = match options.no_build {
+        true => artifacts::built(&options.profile, wants(OURS))?,
+        false => artifacts::build(&options.profile, wants(OURS))?,
+    };
     let mut contenders = Vec::new();
     contenders.extend(artifacts.broker.as_deref().map(Contender::ours));
     contenders.push(Contender::floor(&artifacts.tools));

@@ -35,27 +35,25 @@ pub(crate) fn run(spec: &LoadSpec, messages: u32) -> Result<Measured, Box<dyn Er
     let mut measured = Measured::default();
     let first = Sample::of_processes(spec);
     let mut seen = Seen::new(messages);
-    receive(spec, "retained-all", "retained/#", &mut seen)?;
+    let all = receive(spec, "retained-all", "retained/#", &mut seen)?;
     let last = Sample::of_processes(spec);
     let received = seen.count;
     seen.fill(&mut measured);
 
     let mut ten = Seen::new(messages);
     ten.due = messages.min(10);
-    let narrow_started = Instant::now();
-    receive(spec, "retained-ten", "retained/000000/+", &mut ten)?;
-    let narrow = narrow_started.elapsed();
+    let narrow = receive(spec, "retained-ten", "retained/000000/+", &mut ten)?;
     ten.fill(&mut measured);
     drop(publisher);
 
     let count = f64::from(messages);
     measured.in_per_s = count / stored.seconds_since(&before);
-    measured.out_per_s = f64::from(received) / last.seconds_since(&first);
+    measured.out_per_s = f64::from(received) / all.as_secs_f64();
     measured.cpu_us_per_message = last.broker_cpu_us_since(&first) / f64::from(received.max(1));
     let figures = &mut measured.figures;
     figures.insert("store_cpu_us".into(), stored.broker_cpu_us_since(&before) / count);
     figures.insert("bytes_per_retained".into(), as_f64(grown) / count);
-    figures.insert("all_ms".into(), last.seconds_since(&first) * 1e3);
+    figures.insert("all_ms".into(), all.as_secs_f64() * 1e3);
     figures.insert("ten_ms".into(), narrow.as_secs_f64() * 1e3);
     fill_cpu(&mut measured, &first, &last);
     measured.peak_rss_kib = procfs::peak_rss_kib(&spec.pids);
@@ -81,21 +79,25 @@ fn store(spec: &LoadSpec, messages: u32) -> io::Result<Handshake> {
     Ok(handshake)
 }
 
-/// Subscribes and reads until everything due has come, or nothing came for a while.
-fn receive(spec: &LoadSpec, id: &str, filter: &str, seen: &mut Seen) -> io::Result<()> {
+/// Subscribes and reads until everything due has come, or nothing came for a while. Gives the time
+/// from the SUBSCRIBE to the last message.
+fn receive(spec: &LoadSpec, id: &str, filter: &str, seen: &mut Seen) -> io::Result<Duration> {
     let handshake = Handshake::connect(spec.port, spec.version, id)?;
     handshake.stream.set_read_timeout(Some(QUIET))?;
     let subscribe = wire::subscribe(spec.version, 1, &[filter.to_owned()], 0);
+    let started = Instant::now();
+    let mut took = Duration::ZERO;
     (&handshake.stream).write_all(&subscribe)?;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, &handshake.stream);
     while seen.count < seen.due {
         match drain_buffer(&mut reader, spec.version, seen) {
-            Ok(()) => {}
+            Ok(()) => took = started.elapsed(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
     }
-    (&handshake.stream).write_all(&wire::DISCONNECT)
+    (&handshake.stream).write_all(&wire::DISCONNECT)?;
+    Ok(took)
 }
 
 /// Handles the whole packets in the buffer, or one that does not fit into it by itself.
