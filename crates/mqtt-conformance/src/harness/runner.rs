@@ -143,3 +143,41 @@ fn blame(monitor: &Monitor, rows: &mut [Row]) {
 fn natural(id: &str) -> Vec<(u32, String)> {
     id.split(['.', '-']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::connect::Connect;
+    use crate::harness::packet::cut;
+    use crate::harness::passive::Watch;
+
+    /// A monitor that saw a CONNACK of 5.0 with a reserved flag set.
+    fn alarmed() -> Monitor {
+        let (monitor, mut watch) = (Monitor::default(), Watch::default());
+        watch.connecting(&Connect::new(Version::V5, "c"));
+        let packet = cut(&mut vec![0x20, 3, 2, 0, 0], Version::V5).unwrap().unwrap();
+        watch.packet(&monitor, Version::V5, &packet, "another test");
+        monitor
+    }
+
+    fn passed(version: Version) -> Row {
+        let (suite, version) = (Suite::V5.title(), version.text());
+        let (verdict, reason) = (Verdict::Pass, String::new());
+        Row { suite, version, id: "MQTT-3.2.2-1", verdict, reason, millis: 0 }
+    }
+
+    #[test]
+    fn what_any_test_saw_fails_the_statement_in_its_version_alone() {
+        let mut rows = [passed(Version::V311), passed(Version::V5)];
+        blame(&alarmed(), &mut rows);
+        assert_eq!(rows.each_ref().map(|row| row.verdict), [Verdict::Pass, Verdict::Fail]);
+        assert!(rows[1].reason.contains("in another test"), "{}", rows[1].reason);
+    }
+
+    #[test]
+    fn ids_are_sorted_by_their_numbers() {
+        let mut ids = ["MQTT-3.10.1-1", "MQTT-3.2.2-10", "MQTT-3.2.2-9"];
+        ids.sort_by_key(|id| natural(id));
+        assert_eq!(ids, ["MQTT-3.2.2-9", "MQTT-3.2.2-10", "MQTT-3.10.1-1"]);
+    }
+}
