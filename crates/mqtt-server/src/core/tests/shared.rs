@@ -21,8 +21,8 @@ fn each_message_goes_to_one_member_and_the_load_is_even() {
     let mut world = World::new();
     let members = group(&mut world, 3);
     let publishers = ["one", "two"].map(|id| world.connect(&hello(Version::V5, id)));
-    for number in 0..30 {
-        world.publish(publishers[number % 2], "t", &number.to_string(), number as u8 % 2);
+    for (number, qos) in (0..30).zip([0, 1].into_iter().cycle()) {
+        world.publish(publishers[number % 2], "t", &number.to_string(), qos);
     }
     let shares: Vec<_> = members.iter().map(|member| world.texts(*member)).collect();
     assert!(shares.iter().all(|share| share.len() == 10), "{shares:?}");

@@ -1,0 +1,90 @@
+//! A client inside the process.
+
+use mqtt_packet::{QoS, ReasonCode, Version};
+use mqtt_server::{LocalClient, LocalError, LocalMessage};
+use mqtt_testkit::within;
+
+use crate::harness::{Broker, PATIENCE_SECS, Peer, builder};
+
+async fn next(client: &mut LocalClient) -> LocalMessage {
+    within(PATIENCE_SECS, "a message", client.next()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_local_client_and_a_socket_talk_to_each_other() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let mut local = broker.handle.local_client("local").unwrap();
+    local.subscribe("up/#", QoS::ExactlyOnce).unwrap();
+    let mut peer = Peer::simple(&broker, Version::V311, "peer").await;
+    peer.subscribe("down", QoS::ExactlyOnce).await;
+    for qos in 0..=2 {
+        peer.publish("up/x", &[qos], qos).await;
+        peer.ping().await;
+        let message = next(&mut local).await;
+        assert_eq!((message.topic(), &message.payload()[..]), ("up/x", &[qos][..]));
+        assert_eq!(message.qos.bits(), qos);
+        let qos = QoS::from_bits(qos).unwrap();
+        assert_eq!(local.publish("down", b"x", qos, false).unwrap(), ReasonCode::SUCCESS);
+        assert_eq!(peer.message().await.0, "down");
+    }
+    drop(local);
+    // The first one answers PUBREL, the second one waits until that was read.
+    peer.ping().await;
+    peer.ping().await;
+    assert_eq!(broker.handle.sessions(), 1);
+    assert_eq!(broker.stop().await.totals.ledger.dropped_total(), 0);
+}
+
+#[tokio::test]
+async fn a_local_client_gets_retained_messages_and_leaves_them() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let mut local = broker.handle.local_client("local").unwrap();
+    let nobody = local.publish("state", b"on", QoS::AtLeastOnce, true).unwrap();
+    assert_eq!(nobody, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+    local.subscribe("+", QoS::AtMostOnce).unwrap();
+    let message = next(&mut local).await;
+    assert!(message.retain && message.qos == QoS::AtMostOnce);
+    assert!(local.unsubscribe("+").unwrap() && !local.unsubscribe("+").unwrap());
+    let mut peer = Peer::simple(&broker, Version::V5, "peer").await;
+    peer.subscribe("#", QoS::AtMostOnce).await;
+    assert_eq!(peer.message().await.0, "state");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let mut local = broker.handle.local_client("local").unwrap();
+    assert!(matches!(local.subscribe("a/#/b", QoS::AtMostOnce), Err(LocalError::Topic(_))));
+    let published = local.publish("a/+", b"", QoS::AtMostOnce, false);
+    assert!(matches!(published, Err(LocalError::Topic(_))));
+    assert!(matches!(broker.handle.local_client("local"), Err(LocalError::Taken { .. })));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_local_client_is_told_when_the_server_stops() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let mut local = broker.handle.local_client("local").unwrap();
+    let waiting = tokio::spawn(async move { local.next().await.is_none() });
+    broker.stop().await;
+    assert!(within(PATIENCE_SECS, "the end", waiting).await.unwrap());
+}
+
+#[tokio::test]
+async fn any_transport_is_served() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let (mut ours, theirs) = tokio::io::duplex(1024);
+    let handle = broker.handle.clone();
+    let serving = tokio::spawn(async move { handle.serve(theirs, "in memory").await });
+    let mut bytes = bytes::BytesMut::new();
+    crate::harness::connect(Version::V311, "duplex").encode(&mut bytes).unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut ours, &bytes).await.unwrap();
+    let mut connack = [0; 4];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut ours, &mut connack);
+    within(PATIENCE_SECS, "CONNACK", read).await.unwrap();
+    assert_eq!(connack, [0x20, 2, 0, 0]);
+    drop(ours);
+    within(PATIENCE_SECS, "the end", serving).await.unwrap();
+    broker.stop().await;
+}

@@ -1,0 +1,18 @@
+//! The broker over real sockets.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the harness fails loudly, as tests do"
+)]
+
+mod flood;
+mod harness;
+mod hostile;
+mod local;
+mod logins;
+mod payloads;
+mod restart;
+mod shutdown;
+mod stuck;

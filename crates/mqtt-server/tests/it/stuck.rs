@@ -1,0 +1,61 @@
+//! Clients that do not take what they are sent.
+
+use mqtt_packet::{QoS, Version};
+use mqtt_testkit::within;
+
+use crate::harness::{Broker, PATIENCE_SECS, Peer, builder};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_is_closed_and_holds_up_nobody_for_long() {
+    let broker = Broker::start(builder(|limits| {
+        limits.queue.slow_after_millis = 100;
+        limits.write_timeout_millis = 500;
+    }))
+    .await;
+    let mut stuck = Peer::simple(&broker, Version::V311, "stuck").await;
+    stuck.subscribe("t", QoS::AtMostOnce).await;
+    let mut healthy = Peer::simple(&broker, Version::V311, "healthy").await;
+    healthy.subscribe("t", QoS::AtMostOnce).await;
+    let mut publisher = Peer::simple(&broker, Version::V311, "publisher").await;
+    let payload = vec![0; 100_000];
+    // Far more than the sockets of the stuck one take.
+    for _ in 0..300 {
+        publisher.publish("t", &payload, 0).await;
+        let (_, got) = healthy.message().await;
+        assert_eq!(got.len(), payload.len());
+    }
+    broker.until_connections(2).await;
+    let report = broker.stop().await;
+    let ledger = report.totals.ledger;
+    assert_eq!(ledger.enqueued, 600);
+    assert!(ledger.delivered >= 300 && ledger.dropped_total() > 0, "{ledger:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_gets_everything_and_slows_its_publisher_only() {
+    let broker =
+        Broker::start(builder(|limits| limits.queue.slow_after_millis = 1_000 * PATIENCE_SECS))
+            .await;
+    let mut slow = Peer::simple(&broker, Version::V5, "slow").await;
+    slow.subscribe("slow", QoS::AtMostOnce).await;
+    let mut publisher = Peer::simple(&broker, Version::V5, "publisher").await;
+    let publishing = tokio::spawn(async move {
+        let payload = vec![0; 50_000];
+        for _ in 0..400 {
+            publisher.publish("slow", &payload, 0).await;
+        }
+        publisher
+    });
+    // In the meantime others talk to each other.
+    let mut other = Peer::simple(&broker, Version::V5, "other").await;
+    other.subscribe("other", QoS::AtLeastOnce).await;
+    for _ in 0..50 {
+        other.publish("other", b"x", 1).await;
+        other.message().await;
+    }
+    for _ in 0..400 {
+        assert_eq!(slow.message().await.1.len(), 50_000);
+    }
+    within(PATIENCE_SECS, "publishing", publishing).await.unwrap();
+    assert_eq!(broker.stop().await.totals.ledger.dropped_total(), 0);
+}
