@@ -52,6 +52,27 @@ fn what_was_not_sent_goes_out_behind_what_was() {
     pair.assert_balanced();
 }
 
+#[test]
+fn what_goes_out_again_keeps_to_the_window_of_the_new_connection() {
+    // [MQTT-3.3.4-7], [MQTT-3.3.4-9]
+    let mut pair = persistent(Version::V5);
+    pair.server_acknowledges = false;
+    for number in 0..4 {
+        pair.publish(QoS::AtLeastOnce, &number.to_string());
+    }
+    pair.run();
+    pair.cut();
+    pair.at_server.clear();
+    pair.server_config.receive_maximum = 1;
+    pair.connect();
+    assert_eq!(ids(&pair.at_server), [(Some(1), true)]);
+    for id in 1..=4 {
+        pair.say_to_client(&[0x40, 2, 0, id]);
+    }
+    assert_eq!(pair.answered().len(), 4);
+    pair.assert_balanced();
+}
+
 fn small_window(receive_maximum: u16) -> Pair {
     let mut pair = persistent(Version::V5);
     pair.cut();
