@@ -22,5 +22,6 @@ pub use crate::{
 };
 pub use mqtt_packet::{QoS, ReasonCode};
 pub use mqtt_session::{
-    DropReason, InboxLimits, Ledger, MemoryStore, ServerConfig, SessionRecord, SessionStore, StoreError,
+    DropReason, InboxLimits, Ledger, MemoryStore, ServerConfig, SessionRecord, SessionStore,
+    StoreError,
 };

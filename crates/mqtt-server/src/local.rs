@@ -16,8 +16,7 @@ use thiserror::Error;
 
 use crate::{
     core::{
-        login::Admitted,
-        slot::{Report, Slot},
+        slot::{LOCAL_USER, Report, Slot},
         traffic::Traffic,
     },
     routing::Subscription,
@@ -93,11 +92,10 @@ impl LocalClient {
         if shard.contains_key(client_id) {
             return Err(taken());
         }
-        let admitted = Admitted { identity: Identity::anonymous(), data: None };
         let slot = Arc::new(Slot::new(
             broker.registry.next_id(),
             client_id.into(),
-            admitted.identity,
+            Identity::user(LOCAL_USER),
             broker.inbox_limits(),
         ));
         slot.set_wire(mqtt_session::Wire::V5);

@@ -103,8 +103,8 @@ impl Broker {
     }
 
     /// Whether a session may be sent messages of `topic`.
-    pub(crate) fn may_receive(&self, who: Subject<'_>, topic: TopicNameRef<'_>) -> bool {
-        self.authorizer.authorize(who, Action::Receive { topic })
+    pub(crate) fn may_receive(&self, slot: &Slot, topic: TopicNameRef<'_>) -> bool {
+        slot.is_local() || self.authorizer.authorize(slot.subject(), Action::Receive { topic })
     }
 
     /// Whether a session may be sent all messages of a delivery.
@@ -112,7 +112,7 @@ impl Broker {
         delivery.run.frames().all(|frame| {
             let topic = std::str::from_utf8(frame.publish.topic).ok();
             let topic = topic.and_then(|topic| TopicNameRef::with_limit(topic, usize::MAX).ok());
-            topic.is_some_and(|topic| self.may_receive(slot.subject(), topic))
+            topic.is_some_and(|topic| self.may_receive(slot, topic))
         })
     }
 

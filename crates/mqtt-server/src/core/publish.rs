@@ -46,14 +46,14 @@ impl Broker {
             }
         });
         // Each hand-over is authorised: a wide filter does not widen what may be read.
-        direct.retain(|target| self.may_receive(target.slot.subject(), topic));
+        direct.retain(|target| self.may_receive(&target.slot, topic));
         let mut groups = Vec::with_capacity(matches.groups.len());
         for group in matches.groups {
             let mut members = Vec::with_capacity(group.members.len());
             self.registry.find_all(group.members, |slot, subscription| {
                 members.push(Target::new(slot.clone(), &subscription));
             });
-            members.retain(|member| self.may_receive(member.slot.subject(), topic));
+            members.retain(|member| self.may_receive(&member.slot, topic));
             if !members.is_empty() {
                 groups.push(Group { members, turn: group.turn });
             }

@@ -19,6 +19,9 @@ use parking_lot::{Mutex, MutexGuard};
 use super::traffic::Traffic;
 use crate::routing::{SubscriberId, Subscription};
 
+/// The user name of clients inside the process. No peer can have it: a user name holds no U+0000.
+pub(crate) const LOCAL_USER: &str = "\0local";
+
 /// One session's place in the server.
 ///
 /// While the session has a connection, the connection's task owns its delivery state; here are the
@@ -98,6 +101,11 @@ impl Slot {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock()
+    }
+
+    /// Whether the session belongs to the process itself: it may read everything.
+    pub(crate) fn is_local(&self) -> bool {
+        self.identity.user_name() == Some(LOCAL_USER)
     }
 
     pub(crate) fn subject(&self) -> Subject<'_> {

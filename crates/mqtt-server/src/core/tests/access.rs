@@ -182,3 +182,20 @@ fn a_replay_leaves_out_what_may_not_be_read() {
     world.subscribe(client, "#", 1);
     assert_eq!(world.message(client).topic, "open");
 }
+
+#[test]
+fn what_was_queued_by_another_server_is_asked_for_again() {
+    let mut world = World::new();
+    let client = world.connect(&persistent(Version::V5, "client"));
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    world.subscribe(client, "#", 1);
+    world.cut(client);
+    for topic in ["open", "secret"] {
+        world.publish(publisher, topic, topic, 1);
+    }
+    let mut next = world.restart();
+    next.rules.forbid_from_the_start(Act::Receive, "secret");
+    let client = next.connect(&persistent(Version::V5, "client"));
+    assert_eq!(next.texts(client), ["open"]);
+    assert_eq!(next.dropped(DropReason::NotAuthorized), 1);
+}

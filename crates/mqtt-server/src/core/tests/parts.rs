@@ -85,8 +85,13 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn forbid(&self, act: Act, topic: &str) {
+    /// As rules that stood in the file when the server started: they have the first generation.
+    pub(super) fn forbid_from_the_start(&self, act: Act, topic: &str) {
         self.forbidden.lock().push((act, topic.to_owned()));
+    }
+
+    pub(super) fn forbid(&self, act: Act, topic: &str) {
+        self.forbid_from_the_start(act, topic);
         self.generation.fetch_add(1, Ordering::Release);
     }
 }

@@ -291,3 +291,35 @@ fn a_server_that_stops_takes_nobody_in() {
     let late = world.connect(&hello(Version::V5, "late"));
     assert_eq!(refused(&mut world, late), Some(ReasonCode::SERVER_UNAVAILABLE));
 }
+
+#[test]
+fn the_server_has_the_last_word_on_the_expiry() {
+    for version in VERSIONS {
+        let mut world = World::with(|limits| limits.session_expiry_max_secs = 10);
+        let client = world.connect(&persistent(version, "client"));
+        world.cut(client);
+        world.pass(9_999);
+        assert_eq!(world.broker.registry.len(), 1);
+        world.pass(1);
+        assert_eq!(world.broker.registry.len(), 0, "{version}");
+    }
+}
+
+#[test]
+fn another_broker_takes_a_session_up_where_it_was() {
+    let mut world = World::new();
+    let client = world.connect(&persistent(Version::V5, "client").user("alice"));
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    world.subscribe(client, "+", 2);
+    world.client(client).answers = false;
+    world.publish(publisher, "t", "in flight", 2);
+    world.cut(client);
+    world.publish(publisher, "t", "queued", 1);
+    let mut next = world.restart();
+    let bob = next.connect(&persistent(Version::V5, "client").user("bob"));
+    assert_eq!(refused(&mut next, bob), Some(ReasonCode::NOT_AUTHORIZED));
+    let client = next.connect(&persistent(Version::V5, "client").user("alice"));
+    assert!(next.session_present(client));
+    next.publish(client, "t", "live", 0);
+    assert_eq!(next.texts(client), ["in flight", "queued", "live"]);
+}

@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) rules: Arc<Rules>,
     pub(super) now: Time,
     clients: Vec<Client>,
+    /// Messages that came with sessions of another server.
+    restored: u64,
 }
 
 impl World {
@@ -45,7 +47,20 @@ impl World {
         change(&mut limits);
         let rules = Arc::default();
         let broker = broker(limits, &rules);
-        Self { broker, rules, now: Time::ZERO, clients: Vec::new() }
+        Self { broker, rules, now: Time::ZERO, clients: Vec::new(), restored: 0 }
+    }
+
+    /// A world whose broker has the sessions that this one keeps.
+    pub(super) fn restart(&self) -> Self {
+        let mut next = Self::new();
+        for slot in self.broker.registry.all() {
+            self.broker.save(&slot, self.now);
+        }
+        for record in self.broker.store.load().unwrap() {
+            next.broker.restore(record, next.now);
+        }
+        next.restored = next.broker.totals().ledger.enqueued;
+        next
     }
 
     /// Opens a connection and says nothing.
@@ -287,7 +302,8 @@ impl World {
         }
         let totals = self.broker.totals();
         let (traffic, ledger) = (totals.traffic, totals.ledger);
-        assert_eq!(ledger.enqueued, traffic.copies + traffic.replayed, "{totals:?}");
+        let came = traffic.copies + traffic.replayed + self.restored;
+        assert_eq!(ledger.enqueued, came, "{totals:?}");
         let gone = ledger.delivered + ledger.expired + ledger.dropped_total();
         assert_eq!(ledger.enqueued, gone + held, "{held} are held; {totals:?}");
     }
