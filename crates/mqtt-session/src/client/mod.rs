@@ -12,6 +12,38 @@
 //! [`ClientEndpoint::handle_timeout`] when [`ClientEndpoint::poll_timeout`] is due. In `Closed` the
 //! transport is closed once the output is written.
 //!
+//! ```
+//! use bytes::BytesMut;
+//! use mqtt_packet::Version;
+//! use mqtt_session::{ClientConfig, ClientEndpoint, ClientEvent, ConnectOptions, Time};
+//!
+//! let (now, options) = (Time::ZERO, ConnectOptions::new(Version::V311, "client"));
+//! let mut client = ClientEndpoint::new(ClientConfig::default(), options, None, now)?;
+//!
+//! // Write what waits: here CONNECT.
+//! let mut slices = [std::io::IoSlice::new(&[]); 8];
+//! let filled = client.output().slices(&mut slices);
+//! let written = slices[..filled].iter().map(|slice| slice.len()).sum();
+//! client.advance_output(written);
+//!
+//! // Read, and drain the events until all is quiet: here CONNACK.
+//! let mut buf = BytesMut::from(&[0x20, 2, 0, 0][..]);
+//! client.handle_input(&mut buf, now);
+//! while let Some(event) = client.poll_event(now) {
+//!     match event {
+//!         ClientEvent::Connected(connected) => assert!(!connected.session_present),
+//!         ClientEvent::Message(run) => println!("{}: {:?}", run.topic(), run.payload()),
+//!         other => println!("{other:?}"),
+//!     }
+//! }
+//!
+//! // Wait for input, or for this: here the time for PINGREQ.
+//! let due = client.poll_timeout().expect("a keep alive");
+//! assert!(client.handle_timeout(due).is_none());
+//! assert_eq!(client.output().len(), 2);
+//! # Ok::<(), mqtt_session::RequestError>(())
+//! ```
+//!
 //! What the server announced is enforced on the caller: a request that the server would close the
 //! connection over is a [`RequestError`], and nothing is sent.
 
@@ -19,6 +51,7 @@ mod config;
 mod connect_options;
 mod connected;
 mod disconnect_options;
+mod event;
 mod open;
 mod request_error;
 
@@ -31,6 +64,7 @@ pub use self::{
     connect_options::{ConnectOptions, WillOptions},
     connected::{Answer, Connected, Disconnected, Refused, ServerLimits},
     disconnect_options::DisconnectOptions,
+    event::ClientEvent,
     request_error::RequestError,
 };
 use crate::{
@@ -41,7 +75,6 @@ use crate::{
     negotiated::Negotiated,
     output::Output,
     run::Run,
-    sender::{Acknowledged, Lost},
     session::Session,
     time::Time,
     violation::Violation,
@@ -70,44 +103,6 @@ struct AwaitConnAck {
     session: Option<Session>,
     challenge: Option<Vec<u8>>,
     out: Output,
-}
-
-/// What a server did.
-#[derive(Debug)]
-pub enum ClientEvent {
-    /// It accepted the connection.
-    Connected(Box<Connected>),
-    /// It refused the connection, which is closed already.
-    Refused(Box<Refused>),
-    /// It goes on with enhanced authentication: answer with [`ClientEndpoint::authenticate`].
-    Auth {
-        /// The server's data.
-        data: Vec<u8>,
-    },
-    /// The re-authentication that [`ClientEndpoint::reauthenticate`] began succeeded.
-    Reauthenticated {
-        /// The server's last data.
-        data: Vec<u8>,
-    },
-    /// It sent messages to one topic, plain and of one QoS: make a [`Run`] of them with
-    /// [`ClientEndpoint::run`], and acknowledge the run.
-    Span(RunSpan),
-    /// It sent a message: acknowledge it. The run holds all that came, but for a topic alias,
-    /// which is resolved: the expiry interval and the subscription identifiers are still in its
-    /// properties.
-    Message(Run),
-    /// It finally answered a message of QoS 1 or 2.
-    Acknowledged(Acknowledged),
-    /// A message was given up, and will not be answered.
-    Lost(Lost),
-    /// It answered a SUBSCRIBE.
-    SubAck(Box<Answer>),
-    /// It answered an UNSUBSCRIBE.
-    UnsubAck(Box<Answer>),
-    /// It ended the connection, which is closed already.
-    Disconnected(Box<Disconnected>),
-    /// It broke the protocol, or was silent for too long. The connection is closed already.
-    Failed(Violation),
 }
 
 impl ClientEndpoint {
