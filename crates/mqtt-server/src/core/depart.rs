@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Waker};
 
-use mqtt_session::{Session, SessionRecord, StoredSubscription, Time, WillRequest};
+use mqtt_session::{Delivery, Session, SessionRecord, StoredSubscription, Time, WillRequest};
 
 use super::{
     broker::Broker,
@@ -89,7 +89,8 @@ impl Broker {
             state.inbox.report(done, session.held());
             state.session = Some(session);
             for delivery in record.queue {
-                state.inbox.push(delivery, now);
+                // Checked against the rules of another server: they are asked for again.
+                state.inbox.push(Delivery { mark: u64::MAX, ..delivery }, now);
             }
             let expires = record.expires_in_secs;
             state.expiry_secs = expires.max(1);

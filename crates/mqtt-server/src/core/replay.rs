@@ -40,7 +40,7 @@ impl Connection {
             let mark = self.broker.authorizer.generation();
             for run in found {
                 let topic = TopicNameRef::with_limit(run.topic(), usize::MAX);
-                if !topic.is_ok_and(|topic| self.broker.may_receive(slot, topic)) {
+                if !topic.is_ok_and(|topic| self.broker.may_receive(&slot, topic)) {
                     continue;
                 }
                 self.done.enqueued += 1;
