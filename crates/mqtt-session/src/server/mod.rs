@@ -293,9 +293,11 @@ impl ServerEndpoint {
             Some(Ok(version)) if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
                 refuse(&mut out, version, violation.reason, u32::MAX);
             }
-            Some(Err(DecodeErrorKind::UnsupportedProtocolLevel { level })) => {
-                let version = if level > 5 { Version::V5 } else { Version::V311 };
-                refuse(&mut out, version, ReasonCode::UNSUPPORTED_PROTOCOL_VERSION, u32::MAX);
+            // Return code 1 in the form of 3.1.1, which both standards permit: a bridge that sets
+            // the bridge bit falls back on it (D31-02).
+            Some(Err(DecodeErrorKind::UnsupportedProtocolLevel { .. })) => {
+                let reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
+                refuse(&mut out, Version::V311, reason, u32::MAX);
             }
             _ => {}
         }
@@ -449,6 +451,10 @@ impl ServerEndpoint {
     /// Ends the connection without another word: the transport is gone.
     pub fn abandon(&mut self) {
         self.close(Output::default());
+        if let State::Closed { out, .. } = &mut self.state {
+            // What was still to be said when it was closed reaches nobody any more.
+            *out = Output::default();
+        }
     }
 
     fn end_with(&mut self, violation: Violation) -> ServerEvent {
