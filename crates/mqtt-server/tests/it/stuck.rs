@@ -1,6 +1,6 @@
 //! Clients that do not take what they are sent.
 
-use mqtt_packet::{QoS, Version};
+use mqtt_packet::{Packet, QoS, Version};
 use mqtt_testkit::within;
 
 use crate::harness::{Broker, PATIENCE_SECS, Peer, builder};
@@ -58,4 +58,40 @@ async fn a_slow_reader_gets_everything_and_slows_its_publisher_only() {
     }
     within(PATIENCE_SECS, "publishing", publishing).await.unwrap();
     assert_eq!(broker.stop().await.totals.ledger.dropped_total(), 0);
+}
+
+/// A client whose socket is full.
+async fn stuck(broker: &Broker, version: Version) -> Peer {
+    let mut stuck = Peer::simple(broker, version, "stuck").await;
+    stuck.subscribe("t", QoS::AtMostOnce).await;
+    let local = broker.handle.local_client("local").unwrap();
+    let payload = vec![0; 1_000_000];
+    for _ in 0..30 {
+        local.publish("t", &payload, QoS::AtMostOnce, false).unwrap();
+        tokio::task::yield_now().await;
+    }
+    stuck
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stuck_client_that_was_taken_over_is_closed_in_the_end() {
+    for version in [Version::V311, Version::V5] {
+        let broker = Broker::start(builder(|limits| limits.write_timeout_millis = 300)).await;
+        let stuck = stuck(&broker, version).await;
+        let mut heir = Peer::simple(&broker, version, "stuck").await;
+        heir.ping().await;
+        broker.until_connections(1).await;
+        drop(stuck);
+        broker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_breaks_off_with_a_full_socket_leaves_nothing_behind() {
+    let broker = Broker::start(builder(|limits| limits.write_timeout_millis = 300)).await;
+    let mut stuck = stuck(&broker, Version::V5).await;
+    stuck.send(&Packet::Disconnect(Default::default())).await;
+    drop(stuck);
+    broker.until_connections(0).await;
+    broker.stop().await;
 }
