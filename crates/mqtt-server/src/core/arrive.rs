@@ -5,7 +5,11 @@ use std::{sync::Arc, task::Waker};
 use mqtt_packet::ReasonCode;
 use mqtt_session::{Session, Time};
 
-use super::{broker::Broker, login::Admitted, slot::Slot};
+use super::{
+    broker::Broker,
+    login::Admitted,
+    slot::{Slot, SlotState},
+};
 
 /// A client that may have its session.
 pub(crate) struct Arrival<'a> {
@@ -52,7 +56,7 @@ impl Broker {
                     arrival.admitted.identity.clone(),
                     self.inbox_limits(),
                 ));
-                let taken = take(&slot, arrival, false);
+                let taken = take(&slot, &mut slot.lock(), arrival, false);
                 self.registry.insert(&mut shard, &slot);
                 return taken;
             };
@@ -60,39 +64,46 @@ impl Broker {
             if slot.identity != arrival.admitted.identity {
                 return Arrived::Refused(ReasonCode::NOT_AUTHORIZED);
             }
-            let (online, over) = {
-                let state = slot.lock();
-                let over = state.ended || state.expires_at.is_some_and(|due| due <= now);
-                (state.inbox.is_online(), over)
-            };
-            if online {
+            let mut state = slot.lock();
+            if state.inbox.is_online() {
+                drop(state);
                 drop(shard);
-                slot.ask_to_leave(ReasonCode::SESSION_TAKEN_OVER, waker);
-                return Arrived::Later;
+                if slot.ask_to_leave(ReasonCode::SESSION_TAKEN_OVER, waker) {
+                    return Arrived::Later;
+                }
+                continue;
             }
-            if !arrival.clean_start && !over {
-                return take(&slot, arrival, true);
+            let is_over = state.ended || state.expires_at.is_some_and(|due| due <= now);
+            if !arrival.clean_start && !is_over {
+                return take(&slot, &mut state, arrival, true);
             }
+            let epoch = state.epoch;
+            drop(state);
             drop(shard);
-            self.end_with_will(&slot, now);
+            self.end_with_will(&slot, epoch, now);
         }
     }
 
-    /// Ends a session; a will that still waited is due now [MQTT-3.1.2-8].
-    fn end_with_will(&self, slot: &Arc<Slot>, now: Time) {
-        let will = slot.lock().will.take();
+    /// Ends a session; a will that still waited is due now [MQTT-3.1.2-8]. Does nothing if another
+    /// connection was faster and has the session.
+    fn end_with_will(&self, slot: &Arc<Slot>, epoch: u64, now: Time) {
+        let will = {
+            let mut state = slot.lock();
+            if state.is_abandoned(epoch) { state.will.take() } else { None }
+        };
         if let Some((will, _)) = will {
             self.publish_will(slot, &will.published(now), now);
         }
-        self.end_session(slot);
-        // A session that ended long ago may still stand in the table.
-        self.registry.remove(slot);
+        self.end_abandoned(slot, epoch);
+        if slot.lock().ended {
+            // A session that ended long ago may still stand in the table.
+            self.registry.remove(slot);
+        }
     }
 }
 
 /// Makes the connection the owner. The shard is locked, so nobody else is at it.
-fn take(slot: &Arc<Slot>, arrival: &Arrival<'_>, present: bool) -> Arrived {
-    let mut state = slot.lock();
+fn take(slot: &Arc<Slot>, state: &mut SlotState, arrival: &Arrival<'_>, present: bool) -> Arrived {
     state.epoch += 1;
     state.expiry_secs = arrival.expiry_secs;
     state.expires_at = None;

@@ -12,7 +12,11 @@ use mqtt_topics::TopicNameRef;
 use parking_lot::Mutex;
 
 use super::{
-    log_limit::LogLimit, registry::Registry, schedule::Schedule, slot::Slot, traffic::Traffic,
+    log_limit::LogLimit,
+    registry::Registry,
+    schedule::Schedule,
+    slot::{Slot, SlotState},
+    traffic::Traffic,
 };
 use crate::{limits::Limits, retained::Retained, routing::Routing};
 
@@ -118,10 +122,20 @@ impl Broker {
 
     /// A session is over: its subscriptions go, and what it held is counted as lost.
     pub(crate) fn end_session(&self, slot: &Arc<Slot>) {
+        self.end_session_if(slot, |_| true);
+    }
+
+    /// The same, unless the session has had another connection than the one of this number since:
+    /// whoever decides that a session is over lets go of its lock before this is called.
+    pub(crate) fn end_abandoned(&self, slot: &Arc<Slot>, epoch: u64) {
+        self.end_session_if(slot, |state| state.is_abandoned(epoch));
+    }
+
+    fn end_session_if(&self, slot: &Arc<Slot>, is_over: impl FnOnce(&SlotState) -> bool) {
         let left;
         let (subscriptions, waiting, newcomers) = {
             let mut state = slot.lock();
-            if state.ended {
+            if state.ended || !is_over(&state) {
                 return;
             }
             state.ended = true;
@@ -193,7 +207,7 @@ impl Broker {
                 self.publish_will(&entry.slot, &will.published(now), now);
             }
             if expired {
-                self.end_session(&entry.slot);
+                self.end_abandoned(&entry.slot, entry.epoch);
             }
         }
         self.schedule.next()

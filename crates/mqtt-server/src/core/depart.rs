@@ -39,7 +39,12 @@ impl Broker {
             session.shrink();
             state.session = Some(session);
             state.expiry_secs = expiry_secs;
-            state.expires_at = (expiry_secs != u32::MAX).then(|| now.after_secs(expiry_secs));
+            state.expires_at = match expiry_secs {
+                // Over for everybody, whatever the time is where they are.
+                0 => Some(Time::ZERO),
+                u32::MAX => None,
+                secs => Some(now.after_secs(secs)),
+            };
             state.will = later.map(|will| (will, now.after_secs(delay_secs)));
             let deadlines = [state.will.as_ref().map(|(_, due)| *due), state.expires_at];
             let (waiting, newcomers) = state.take_waiting();
@@ -47,7 +52,7 @@ impl Broker {
         };
         wake_all(&waiting);
         if expiry_secs == 0 {
-            self.end_session(slot);
+            self.end_abandoned(slot, epoch);
         } else {
             for due in deadlines.into_iter().flatten() {
                 self.schedule(due, slot, epoch);

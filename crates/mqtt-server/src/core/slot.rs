@@ -198,14 +198,19 @@ impl Slot {
         }
     }
 
-    /// Tells the owner to go; `newcomer` is woken when it has gone.
-    pub(crate) fn ask_to_leave(&self, reason: ReasonCode, newcomer: Option<&Waker>) {
+    /// Tells the owner to go; `newcomer` is woken when it has gone. Answers false if it has gone
+    /// already: then nobody would wake the newcomer.
+    pub(crate) fn ask_to_leave(&self, reason: ReasonCode, newcomer: Option<&Waker>) -> bool {
         {
             let mut state = self.state.lock();
+            if !state.inbox.is_online() {
+                return false;
+            }
             state.leave.get_or_insert(reason);
             state.newcomers.extend(newcomer.cloned());
         }
         self.wake();
+        true
     }
 }
 
@@ -221,6 +226,11 @@ impl SlotState {
     /// The waker to call, if the owner sleeps.
     fn rouse(&mut self) -> Option<Waker> {
         if std::mem::replace(&mut self.awake, true) { None } else { self.waker.clone() }
+    }
+
+    /// Whether the session is still without a connection since the one of this number.
+    pub(crate) const fn is_abandoned(&self, epoch: u64) -> bool {
+        self.epoch == epoch && !self.inbox.is_online()
     }
 
     /// The owner is gone: everybody who waited for it may go on.

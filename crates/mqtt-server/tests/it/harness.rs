@@ -280,6 +280,25 @@ impl Peer {
         }
     }
 
+    /// The payloads of messages until the connection ends or there were `max`, as far as they were
+    /// acknowledged. The broker may be about to close: nothing here has to succeed.
+    pub(crate) async fn payloads_until_end(&mut self, max: usize) -> Vec<Bytes> {
+        let mut payloads = Vec::new();
+        while payloads.len() < max {
+            let Some(raw) = self.next().await else { break };
+            if let Packet::Publish(publish) = raw.packet() {
+                let Some(id) = publish.delivery.packet_id() else { continue };
+                let [high, low] = id.get().to_be_bytes();
+                let payload = raw.body.slice_ref(publish.payload);
+                payloads.push(payload);
+                if self.stream.write_all(&[0x40, 2, high, low]).await.is_err() {
+                    break;
+                }
+            }
+        }
+        payloads
+    }
+
     /// Sends PINGREQ and waits for the answer: everything before it was handled.
     pub(crate) async fn ping(&mut self) {
         self.send(&Packet::PingReq).await;

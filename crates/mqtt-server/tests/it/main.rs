@@ -16,3 +16,4 @@ mod payloads;
 mod restart;
 mod shutdown;
 mod stuck;
+mod takeover;

@@ -12,6 +12,7 @@ mod hello;
 mod operations;
 mod parts;
 mod pressure;
+mod races;
 mod retained;
 mod sessions;
 mod shared;
