@@ -13,7 +13,7 @@ use mqtt_packet::ReasonCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Limits how many passwords are hashed at once: each takes its time and its memory.
     pub(crate) hashing: Arc<Semaphore>,
+    /// Tells the connections that have no session yet that the server stops.
+    pub(crate) stopping: Arc<Notify>,
 }
 
 /// A broker that is bound to its addresses.
@@ -79,6 +81,7 @@ impl Server {
             broker: Arc::new(broker),
             clock: Clock::new(),
             hashing: Arc::new(Semaphore::new(workers)),
+            stopping: Arc::default(),
         };
         let (stop, _) = watch::channel(false);
         Self { shared: Arc::new(shared), listeners, stop, served: JoinSet::new() }
@@ -125,6 +128,7 @@ impl Server {
         broker.is_stopping.store(true, Ordering::Relaxed);
         let connections = broker.connections.load(Ordering::Relaxed);
         let _ = self.stop.send(true);
+        self.shared.stopping.notify_waiters();
         for slot in broker.registry.all() {
             if slot.lock().inbox.is_online() {
                 slot.ask_to_leave(ReasonCode::SERVER_SHUTTING_DOWN, None);
@@ -132,13 +136,14 @@ impl Server {
         }
         let deadline = Duration::from_millis(broker.limits.shutdown_millis);
         let deadline = tokio::time::Instant::now() + deadline;
+        let mut cut = 0;
         while let Some(Ok(mut tasks)) = acceptors.join_next().await {
             while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, tasks.join_next()).await {
                 listen::report_panic(ended);
             }
+            cut += tasks.len();
             tasks.shutdown().await;
         }
-        let cut = broker.connections.load(Ordering::Relaxed);
         let now = self.shared.clock.now();
         let (mut sessions, mut messages) = (0, 0);
         for slot in broker.registry.all() {

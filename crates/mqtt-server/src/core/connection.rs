@@ -522,6 +522,20 @@ impl Connection {
         self.endpoint.is_closed()
     }
 
+    /// Whether the client has its session: whoever wants it to go tells the session's owner.
+    pub(crate) const fn has_session(&self) -> bool {
+        matches!(self.stage, Stage::Open(_))
+    }
+
+    /// The server stops before the client has a session.
+    pub(crate) fn handle_stopping(&mut self, now: Time) {
+        match &self.stage {
+            Stage::Handshake => self.handle_gone(now),
+            Stage::LoggingIn(_) | Stage::Arriving(_) => self.refuse(ReasonCode::SERVER_UNAVAILABLE),
+            Stage::Open(_) | Stage::Gone => {}
+        }
+    }
+
     /// The transport is gone.
     pub(crate) fn handle_gone(&mut self, now: Time) {
         self.endpoint.abandon();

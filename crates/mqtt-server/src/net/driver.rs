@@ -12,7 +12,7 @@ use bytes::{BufMut, BytesMut};
 use mqtt_session::{Time, time::earliest};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    sync::Semaphore,
+    sync::{Semaphore, futures::OwnedNotified},
     time::Sleep,
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct Driver<T> {
     buf: BytesMut,
     read_size: usize,
     login: Option<Pin<Box<dyn Future<Output = Option<LoginAnswer>> + Send>>>,
+    /// The server stops; needed until there is a session, which is told in its own way.
+    stopping: Option<Pin<Box<OwnedNotified>>>,
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: Option<Time>,
     write: WriteWatch,
@@ -88,6 +90,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         connection: Connection,
         clock: Clock,
         hashing: Arc<Semaphore>,
+        stopping: OwnedNotified,
         limits: &crate::Limits,
     ) -> Self {
         Self {
@@ -98,6 +101,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             buf: BytesMut::new(),
             read_size: READ_MIN,
             login: None,
+            stopping: Some(Box::pin(stopping)),
             timer: None,
             timer_at: None,
             write: WriteWatch::default(),
@@ -114,6 +118,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
         let mut progress = self.poll_login(now, cx);
         self.poll_deadlines(now);
+        self.poll_stopping(now, cx);
         self.connection.poll_arrival(Some(cx.waker()), now);
         self.connection.poll_deliveries(now);
         match self.poll_write(now, cx) {
@@ -156,6 +161,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             progress = true;
         }
         progress
+    }
+
+    fn poll_stopping(&mut self, now: Time, cx: &mut Context<'_>) {
+        let Some(stopping) = &mut self.stopping else { return };
+        if self.connection.has_session() {
+            self.stopping = None;
+        } else if stopping.as_mut().poll(cx).is_ready() {
+            self.stopping = None;
+            self.connection.handle_stopping(now);
+        }
     }
 
     fn poll_deadlines(&mut self, now: Time) {

@@ -79,7 +79,8 @@ where
     let now = shared.clock.now();
     let connection = Connection::new(shared.broker.clone(), peer, count, now);
     let limits = &shared.broker.limits;
-    Driver::new(io, connection, shared.clock, shared.hashing.clone(), limits)
+    let stopping = shared.stopping.clone().notified_owned();
+    Driver::new(io, connection, shared.clock, shared.hashing.clone(), stopping, limits)
 }
 
 /// A panic ends its own connection alone, and is said.

@@ -41,5 +41,19 @@ async fn a_client_that_does_not_read_does_not_hold_the_server_up() {
         tokio::task::yield_now().await;
     }
     drop(local);
-    broker.stop().await;
+    let report = broker.stop().await;
+    assert_eq!((report.connections, report.cut), (1, 1));
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn who_has_not_logged_in_does_not_hold_the_server_up() {
+    let broker = Broker::start(builder(|limits| limits.shutdown_millis = 60_000)).await;
+    let mut silent = Peer::open(broker.address, Version::V5).await;
+    let mut slow = Peer::open(broker.address, Version::V5).await;
+    slow.say(&[0x10, 0x20, 0x00]).await;
+    broker.until_connections(2).await;
+    let report = broker.stop().await;
+    assert_eq!((report.connections, report.cut), (2, 0));
+    assert_eq!((silent.end().await, slow.end().await), (None, None));
 }
