@@ -199,3 +199,20 @@ fn what_was_queued_by_another_server_is_asked_for_again() {
     assert_eq!(next.texts(client), ["open"]);
     assert_eq!(next.dropped(DropReason::NotAuthorized), 1);
 }
+
+#[test]
+fn a_refused_qos_2_message_leaves_its_identifier_and_its_place_free() {
+    let mut world = World::with(|limits| limits.protocol.receive_maximum = 1);
+    let client = world.connect(&hello(Version::V5, "client"));
+    world.subscribe(client, "#", 2);
+    world.rules.forbid(Act::Publish, "secret");
+    for _ in 0..3 {
+        world.client(client).last_id = 100;
+        world.publish(client, "secret", "x", 2);
+    }
+    world.client(client).last_id = 100;
+    world.publish(client, "open", "x", 2);
+    assert_eq!(world.message(client).topic, "open");
+    let refused = Seen::Ack(PacketType::PubRec, ReasonCode::NOT_AUTHORIZED);
+    assert_eq!(world.seen(client).iter().filter(|seen| **seen == refused).count(), 3);
+}
