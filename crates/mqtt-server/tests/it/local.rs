@@ -88,3 +88,30 @@ async fn any_transport_is_served() {
     within(PATIENCE_SECS, "the end", serving).await.unwrap();
     broker.stop().await;
 }
+
+#[tokio::test]
+async fn a_transport_may_take_a_few_bytes_at_a_time() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let (ours, theirs) = tokio::io::duplex(7);
+    let handle = broker.handle.clone();
+    let serving = tokio::spawn(async move { handle.serve(theirs, "in memory").await });
+    let (mut reader, mut writer) = tokio::io::split(ours);
+    let mut bytes = bytes::BytesMut::new();
+    crate::harness::connect(Version::V311, "narrow").encode(&mut bytes).unwrap();
+    // SUBSCRIBE to `t` at QoS 0, and a message of 5,003 bytes behind its header of three.
+    bytes.extend_from_slice(b"\x82\x06\x00\x01\x00\x01t\x00");
+    let message = [b"\x30\x8B\x27\x00\x01t".to_vec(), vec![b'x'; 5_000]].concat();
+    (0..10).for_each(|_| bytes.extend_from_slice(&message));
+    let expected = [b"\x20\x02\x00\x00\x90\x03\x00\x01\x00".to_vec(), message.repeat(10)].concat();
+    let mut got = vec![0; expected.len()];
+    let write = tokio::io::AsyncWriteExt::write_all(&mut writer, &bytes);
+    let read = tokio::io::AsyncReadExt::read_exact(&mut reader, &mut got);
+    let (written, read) =
+        within(PATIENCE_SECS, "the dialogue", async { tokio::join!(write, read) }).await;
+    written.unwrap();
+    read.unwrap();
+    assert!(got == expected);
+    drop((reader, writer));
+    within(PATIENCE_SECS, "the end", serving).await.unwrap();
+    assert_eq!(broker.stop().await.totals.ledger.delivered, 10);
+}
