@@ -12,18 +12,18 @@
 use std::{collections::VecDeque, sync::Arc, task::Waker};
 
 use bytes::BytesMut;
-use mqtt_auth::{Exchange, Step};
-use mqtt_packet::{ReasonCode, Version};
+use mqtt_auth::Exchange;
+use mqtt_packet::ReasonCode;
 use mqtt_session::{
-    Accept, ConnectRequest, Delivery, DropReason, Ledger, Output, Run, RunSpan, ServerEndpoint,
-    ServerEvent, Time, Violation, WillRequest,
+    Delivery, DropReason, Ledger, Output, Run, RunSpan, ServerEndpoint, ServerEvent, Time,
+    Violation, WillRequest,
 };
 use mqtt_topics::TopicNameRef;
 
 use super::{
-    arrive::{Arrival, Arrived},
     broker::{Broker, ConnectionCount},
-    login::{Admitted, Credentials, LoginAnswer, LoginJob, Peer, refusal_reason},
+    handshake::{Arriving, LoggingIn},
+    login::{Credentials, LoginJob, Peer},
     replay::Replay,
     route::{Route, RouteCache},
     slot::{Report, Slot},
@@ -34,7 +34,7 @@ use super::{
 pub(crate) struct Connection {
     pub(super) broker: Arc<Broker>,
     pub(super) endpoint: ServerEndpoint,
-    peer: Peer,
+    pub(super) peer: Peer,
     pub(super) stage: Stage,
     /// One for each QoS, as the access rules may tell them apart.
     routes: [RouteCache; 3],
@@ -58,32 +58,16 @@ pub(super) enum Stage {
     Gone,
 }
 
-pub(super) struct LoggingIn {
-    request: Box<ConnectRequest>,
-    credentials: Credentials,
-    assigned: bool,
-    exchange: Option<Box<dyn Exchange>>,
-    job: Option<LoginJob>,
-}
-
-pub(super) struct Arriving {
-    request: Box<ConnectRequest>,
-    credentials: Credentials,
-    assigned: bool,
-    admitted: Admitted,
-    expiry_secs: u32,
-}
-
 /// A client with its session.
 pub(super) struct Client {
     pub(super) slot: Arc<Slot>,
-    epoch: u64,
-    will: Option<WillRequest>,
-    expiry_secs: u32,
-    credentials: Credentials,
-    method: Option<Box<str>>,
-    exchange: Option<Box<dyn Exchange>>,
-    job: Option<LoginJob>,
+    pub(super) epoch: u64,
+    pub(super) will: Option<WillRequest>,
+    pub(super) expiry_secs: u32,
+    pub(super) credentials: Credentials,
+    pub(super) method: Option<Box<str>>,
+    pub(super) exchange: Option<Box<dyn Exchange>>,
+    pub(super) job: Option<LoginJob>,
 }
 
 impl Connection {
@@ -235,218 +219,7 @@ impl Connection {
         }
     }
 
-    /// CONNECT came: checks what needs no authenticator, and asks it.
-    fn connect(&mut self, request: Box<ConnectRequest>) {
-        let limits = &self.broker.limits;
-        let mut client_id: Arc<str> = request.client_id.as_str().into();
-        let assigned = client_id.is_empty();
-        if assigned {
-            // 3.1 knows no empty identifier, 3.1.1 only with Clean Session [MQTT-3.1.3-8].
-            let permitted = match request.version {
-                Version::V31 => false,
-                Version::V311 => request.clean_start,
-                Version::V5 => true,
-            };
-            if !permitted {
-                return self.refuse(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
-            }
-            client_id = format!("auto-{:032x}", (self.broker.entropy)()).into();
-        } else if client_id.len() > limits.client_id_bytes_max {
-            return self.refuse(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
-        }
-        let credentials = Credentials {
-            client_id,
-            user_name: request.user_name.as_deref().map(Into::into),
-            password: request.password.as_deref().map(Into::into),
-        };
-        let exchange = match &request.authentication_method {
-            None => None,
-            Some(method) => match self.broker.authenticator.exchange(method) {
-                Some(exchange) => {
-                    let data = request.authentication_data.clone().unwrap_or_default();
-                    Some((exchange, data))
-                }
-                None => return self.refuse(ReasonCode::BAD_AUTHENTICATION_METHOD),
-            },
-        };
-        let job = Some(self.job(&credentials, exchange));
-        let logging_in = LoggingIn { request, credentials, assigned, exchange: None, job };
-        self.stage = Stage::LoggingIn(Box::new(logging_in));
-    }
-
-    fn job(
-        &self,
-        credentials: &Credentials,
-        exchange: Option<(Box<dyn Exchange>, Vec<u8>)>,
-    ) -> LoginJob {
-        LoginJob {
-            authenticator: self.broker.authenticator.clone(),
-            exchange,
-            credentials: credentials.clone(),
-            peer: self.peer.clone(),
-        }
-    }
-
-    /// AUTH came: the next step of an exchange, or the first of a re-authentication.
-    fn auth(&mut self, again: bool, data: Vec<u8>) {
-        let (credentials, exchange) = match &mut self.stage {
-            Stage::LoggingIn(logging_in) => {
-                (logging_in.credentials.clone(), logging_in.exchange.take())
-            }
-            Stage::Open(client) if again => {
-                let method = client.method.as_deref().unwrap_or_default();
-                (client.credentials.clone(), self.broker.authenticator.exchange(method))
-            }
-            Stage::Open(client) => (client.credentials.clone(), client.exchange.take()),
-            _ => return,
-        };
-        let Some(exchange) = exchange else {
-            return self.leave(ReasonCode::PROTOCOL_ERROR);
-        };
-        let job = Some(self.job(&credentials, Some((exchange, data))));
-        match &mut self.stage {
-            Stage::LoggingIn(logging_in) => logging_in.job = job,
-            Stage::Open(client) => client.job = job,
-            _ => {}
-        }
-    }
-
-    /// A question for the authenticator, once. Its answer goes to [`Connection::handle_answer`].
-    pub(crate) fn poll_login(&mut self) -> Option<LoginJob> {
-        match &mut self.stage {
-            Stage::LoggingIn(logging_in) => logging_in.job.take(),
-            Stage::Open(client) => client.job.take(),
-            _ => None,
-        }
-    }
-
-    /// The authenticator answered.
-    pub(crate) fn handle_answer(&mut self, answer: LoginAnswer, now: Time) {
-        let LoginAnswer { step, exchange } = answer;
-        match (&mut self.stage, step) {
-            (Stage::LoggingIn(logging_in), Step::Continue(data)) => {
-                logging_in.exchange = exchange;
-                self.endpoint.challenge(&data);
-            }
-            (Stage::LoggingIn(_), Step::Refused(refusal)) => self.refuse(refusal_reason(refusal)),
-            (Stage::LoggingIn(_), Step::Done { identity, data }) => {
-                let old = std::mem::replace(&mut self.stage, Stage::Gone);
-                if let Stage::LoggingIn(logging_in) = old {
-                    self.admit(*logging_in, Admitted { identity, data });
-                }
-            }
-            (Stage::Open(client), Step::Continue(data)) => {
-                client.exchange = exchange;
-                self.endpoint.challenge(&data);
-            }
-            (Stage::Open(client), Step::Done { identity, data })
-                if identity == client.slot.identity =>
-            {
-                self.endpoint.reauthenticated(&data.unwrap_or_default());
-            }
-            // Another identity does not get this one's session [MQTT-4.12.1-2].
-            (Stage::Open(_), _) => self.leave(ReasonCode::NOT_AUTHORIZED),
-            _ => {}
-        }
-        self.note_end(now);
-    }
-
-    fn admit(&mut self, logging_in: LoggingIn, admitted: Admitted) {
-        let LoggingIn { request, credentials, assigned, .. } = logging_in;
-        let expiry_secs =
-            request.session_expiry_secs.min(self.broker.limits.session_expiry_max_secs);
-        let subject =
-            mqtt_auth::Subject { client_id: &credentials.client_id, identity: &admitted.identity };
-        if let Some(will) = &request.will {
-            let (topic, message) = (will.message.topic(), &will.message);
-            let permitted = TopicNameRef::with_limit(topic, usize::MAX).is_ok_and(|topic| {
-                self.broker.may_publish(subject, topic, message.qos(), message.retain())
-            });
-            if !permitted {
-                self.stage = Stage::Handshake;
-                return self.refuse(ReasonCode::NOT_AUTHORIZED);
-            }
-        }
-        let arriving = Arriving { request, credentials, assigned, admitted, expiry_secs };
-        self.stage = Stage::Arriving(Box::new(arriving));
-    }
-
-    /// Tries to get the session; `waker` is woken when it is worth another try.
-    pub(crate) fn poll_arrival(&mut self, waker: Option<&Waker>, now: Time) {
-        let Stage::Arriving(arriving) = &self.stage else { return };
-        if self.broker.is_stopping.load(std::sync::atomic::Ordering::Relaxed) {
-            // CONNACK knows no reason of its own for that.
-            return self.refuse(ReasonCode::SERVER_UNAVAILABLE);
-        }
-        let arrival = Arrival {
-            client_id: &arriving.credentials.client_id,
-            admitted: &arriving.admitted,
-            clean_start: arriving.request.clean_start,
-            expiry_secs: arriving.expiry_secs,
-        };
-        match self.broker.arrive(&arrival, waker, now) {
-            Arrived::Later => {}
-            Arrived::Refused(reason) => self.refuse(reason),
-            Arrived::Owner { slot, mut session, present, epoch } => {
-                let generation = self.broker.authorizer.generation();
-                session.retain_pending(&mut self.done, DropReason::NotAuthorized, |delivery| {
-                    delivery.mark == generation || self.broker.may_deliver(&slot, delivery)
-                });
-                let old = std::mem::replace(&mut self.stage, Stage::Gone);
-                if let Stage::Arriving(arriving) = old {
-                    self.open(*arriving, slot, session, present, epoch, now);
-                }
-            }
-        }
-        self.note_end(now);
-    }
-
-    fn open(
-        &mut self,
-        arriving: Arriving,
-        slot: Arc<Slot>,
-        session: mqtt_session::Session,
-        present: bool,
-        epoch: u64,
-        now: Time,
-    ) {
-        let Arriving { request, credentials, assigned, admitted, expiry_secs } = arriving;
-        if let Some(negotiated) = self.endpoint.negotiated() {
-            slot.set_wire(negotiated.wire());
-        }
-        let client_id = credentials.client_id.clone();
-        self.stage = Stage::Open(Box::new(Client {
-            slot,
-            epoch,
-            will: request.will,
-            expiry_secs,
-            method: request.authentication_method.map(Into::into),
-            credentials,
-            exchange: None,
-            job: None,
-        }));
-        let accept = Accept {
-            session,
-            session_present: present,
-            assigned_client_id: assigned.then_some(&*client_id),
-            session_expiry_secs: expiry_secs,
-            requested_session_expiry_secs: request.session_expiry_secs,
-            authentication_data: admitted.data.as_deref(),
-            response_information: None,
-        };
-        self.endpoint.accept(accept, now);
-    }
-
-    fn refuse(&mut self, reason: ReasonCode) {
-        self.endpoint.refuse(reason);
-        self.stage = Stage::Gone;
-        let peer = self.peer.address;
-        if self.broker.log_limit.permits(peer, self.now) {
-            tracing::info!(?peer, %reason, "refused a connection");
-        }
-    }
-
-    fn leave(&mut self, reason: ReasonCode) {
+    pub(super) fn leave(&mut self, reason: ReasonCode) {
         self.endpoint.disconnect(reason);
     }
 
@@ -582,7 +355,7 @@ impl Connection {
 
     /// If the connection is over, gives the session back and sees to the will. Does nothing before
     /// that, nor a second time.
-    fn note_end(&mut self, now: Time) {
+    pub(super) fn note_end(&mut self, now: Time) {
         if !self.endpoint.is_closed() {
             return;
         }

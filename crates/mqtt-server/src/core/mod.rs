@@ -7,6 +7,7 @@ mod arrive;
 pub(crate) mod broker;
 pub(crate) mod connection;
 mod depart;
+mod handshake;
 mod log_limit;
 pub(crate) mod login;
 mod publish;
