@@ -321,6 +321,11 @@ impl Sender {
         }
     }
 
+    /// Bytes of the messages that wait for the window to open.
+    pub(crate) const fn waiting_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
     /// The messages that wait for the window, in order, less those of the first run that were sent.
     pub(crate) fn pending(&self) -> impl Iterator<Item = Delivery> {
         self.pending.iter().enumerate().map(|(place, delivery)| {

@@ -269,8 +269,7 @@ impl Connection {
 
     /// How many bytes may be taken from the inbox now.
     pub(super) fn room(&self) -> usize {
-        let waiting = self.endpoint.output().len() + self.endpoint.held().bytes;
-        self.broker.limits.output_bytes_max.saturating_sub(waiting)
+        self.broker.limits.output_bytes_max.saturating_sub(self.endpoint.waiting_bytes())
     }
 
     fn report(&mut self) -> Report {

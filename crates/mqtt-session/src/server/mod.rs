@@ -524,6 +524,16 @@ impl ServerEndpoint {
         }
     }
 
+    /// Bytes that wait here: for the socket, or for the client's window to open.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        let for_window = match &self.state {
+            State::Open(open) => open.link.session.sender.waiting_bytes(),
+            _ => 0,
+        };
+        self.output().len() + for_window
+    }
+
     /// QoS 0 messages that wait for the socket.
     #[must_use]
     pub fn unwritten(&self) -> u64 {
