@@ -7,7 +7,7 @@
 //!
 //! | authenticators | |
 //! |---|---|
-//! | [`PasswordFile`] | users and hashed passwords, argon2id or mosquitto's |
+//! | [`PasswordFile`] | users and hashed passwords: argon2id, SCRAM-SHA-256, or mosquitto's |
 //! | [`Anonymous`] | whoever sends no credentials, or everyone |
 //! | [`Chain`] | several, one after the other |
 //!
@@ -77,7 +77,8 @@
 //! # Enhanced authentication
 //!
 //! In MQTT 5.0 a client may name an Authentication Method and then exchange AUTH packets with the
-//! server (§4.12). An authenticator that knows the method starts an [`Exchange`].
+//! server (§4.12). An authenticator that knows the method starts an [`Exchange`]. [`PasswordFile`]
+//! knows `SCRAM-SHA-256`; here is a method of one's own:
 //!
 //! ```
 //! use mqtt_auth::{Authenticator, Exchange, Identity, Login, Refusal, Step, Verdict};
@@ -181,6 +182,7 @@ mod identity;
 mod load_error;
 mod login;
 mod password_file;
+mod scram;
 mod text_file;
 mod verdict;
 

@@ -21,15 +21,18 @@ pub use self::{
 };
 use self::{hash::PasswordHash, line::Line};
 use crate::{
-    Authenticator, Identity, LoadError, Login, Refusal, Verdict, load_error::Problem,
+    Authenticator, Exchange, Identity, LoadError, Login, Refusal, Verdict,
+    load_error::Problem,
+    scram::{self, ScramDecoys, ScramExchange, ScramKeys},
     text_file::TextFile,
 };
 
 /// Users and their passwords from a file with lines `USER:HASH`.
 ///
-/// Three kinds of hashes are understood: argon2id as a PHC string
-/// (`alice:$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`), which [`PasswordEditor`] writes, and
-/// `$7$ROUNDS$SALT$HASH` (PBKDF2-SHA512) and `$6$SALT$HASH` (SHA-512), which mosquitto wrote.
+/// Four kinds of hashes are understood. [`PasswordEditor`] writes argon2id as a PHC string
+/// (`alice:$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`) and the keys of SCRAM
+/// (`alice:$scram-sha-256$ITERATIONS$SALT$STORED_KEY$SERVER_KEY`); mosquitto wrote
+/// `$7$ROUNDS$SALT$HASH` (PBKDF2-SHA512) and `$6$SALT$HASH` (SHA-512).
 /// Blank lines and lines that start with `#` mean nothing. A line that makes no sense, a password
 /// in plain text, or a user who stands there twice: the file is not loaded.
 ///
@@ -39,6 +42,17 @@ use crate::{
 ///   [`Refusal::BadCredentials`]. An empty password opens nothing, even if the file has its hash.
 /// - Unknown user, or no user name: [`Verdict::Pass`], which [comes out](Verdict::resolve) as
 ///   [`Refusal::BadCredentials`] if nobody else knows the user.
+///
+/// # SCRAM-SHA-256
+/// If some user has a line for SCRAM, [`exchange`](Authenticator::exchange) knows the method
+/// `SCRAM-SHA-256` (RFC 7677): the client proves that it knows the password and never sends it, and
+/// the server proves that it knows the user. There is no channel binding. A user name in CONNECT
+/// must be that of the exchange. These users may also send their password; users with other lines
+/// can do nothing else, and SCRAM treats them as unknown. In a [`Chain`](crate::Chain) the first
+/// file with such a line does all of SCRAM.
+///
+/// Unknown users get a salt that is made up, always the same for the same name until the program
+/// starts anew, and fail at the proof as known ones with a wrong password do.
 ///
 /// # Nobody learns who has an account
 /// For an unknown user name the password is checked against the hash of some known user, always
@@ -56,6 +70,8 @@ pub struct PasswordFile {
     users: RwLock<Arc<Users>>,
     /// Chooses the known user whose hash is checked for an unknown one, unpredictably for others.
     decoys: RandomState,
+    /// Survives a reload, so that unknown users keep the salts that were made up for them.
+    scram_decoys: Arc<ScramDecoys>,
 }
 
 impl PasswordFile {
@@ -98,7 +114,12 @@ impl PasswordFile {
     }
 
     fn new(path: Option<PathBuf>, users: Users) -> Self {
-        Self { path, users: RwLock::new(Arc::new(users)), decoys: RandomState::new() }
+        Self {
+            path,
+            users: RwLock::new(Arc::new(users)),
+            decoys: RandomState::new(),
+            scram_decoys: Arc::new(ScramDecoys::new()),
+        }
     }
 }
 
@@ -115,6 +136,15 @@ impl Authenticator for PasswordFile {
             Check::Wrong => Verdict::Deny(Refusal::BadCredentials),
             Check::Unknown => Verdict::Pass,
         }
+    }
+
+    fn exchange(&self, method: &str) -> Option<Box<dyn Exchange>> {
+        let users = Arc::clone(&self.users.read());
+        if method != scram::METHOD || users.scram.is_empty() {
+            return None;
+        }
+        let decoys = Arc::clone(&self.scram_decoys);
+        Some(Box::new(ScramExchange::new(move |name| users.scram_keys(name, &decoys))))
     }
 
     fn is_blocking(&self) -> bool {
@@ -137,6 +167,8 @@ struct Users {
     /// The index into `hashes`.
     by_name: HashMap<Box<str>, usize>,
     hashes: Vec<PasswordHash>,
+    /// The indices of those in `hashes` that serve SCRAM.
+    scram: Vec<usize>,
     warnings: Vec<PasswordWarning>,
 }
 
@@ -175,6 +207,9 @@ impl Users {
             let line = index.saturating_add(1);
             self.warnings.push(PasswordWarning::WeakHash { line, user_name: user_name.into() });
         }
+        if hash.scram_keys().is_some() {
+            self.scram.push(self.hashes.len());
+        }
         self.hashes.push(hash);
         Ok(())
     }
@@ -195,6 +230,18 @@ impl Users {
             (true, false) => Check::Wrong,
             (true, true) => Check::Right,
         }
+    }
+
+    /// The keys of a user, or some that are made up. Both are looked for, and take the same time.
+    fn scram_keys(&self, user_name: &str, decoys: &ScramDecoys) -> ScramKeys {
+        let known = self.by_name.get(user_name).and_then(|index| self.scram_at(*index));
+        let model = self.scram.get(decoys.choose(user_name, self.scram.len()));
+        let made_up = decoys.keys(user_name, model.and_then(|index| self.scram_at(*index)));
+        known.cloned().unwrap_or(made_up)
+    }
+
+    fn scram_at(&self, index: usize) -> Option<&ScramKeys> {
+        self.hashes.get(index).and_then(PasswordHash::scram_keys)
     }
 
     /// The index of the hash that is checked for an unknown user.

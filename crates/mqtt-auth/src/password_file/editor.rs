@@ -53,6 +53,9 @@ pub enum EditError {
     /// The password is longer than argon2 takes, 4 GiB.
     #[error("the password is too long")]
     PasswordTooLong,
+    /// Fewer than 4096 iterations for SCRAM, or more than 10,000,000.
+    #[error("SCRAM takes 4096 to 10,000,000 iterations")]
+    ScramIterations,
     /// Somebody else has changed the file since it was opened.
     #[error("{} was changed by somebody else meanwhile; try again", .0.display())]
     Changed(PathBuf),
@@ -67,6 +70,10 @@ pub enum EditError {
 }
 
 impl PasswordEditor {
+    /// How many iterations a line for SCRAM should ask for: some milliseconds on a computer, some
+    /// hundred on a microcontroller. RFC 5802 asks for 4096 at least.
+    pub const SCRAM_ITERATIONS: u32 = 15_000;
+
     /// Reads the file. One that does not exist is like an empty one, and
     /// [`save`](Self::save) makes it.
     ///
@@ -94,19 +101,44 @@ impl PasswordEditor {
     /// # Errors
     /// [`EditError::UserName`], [`EditError::EmptyPassword`], [`EditError::PasswordTooLong`].
     pub fn set_user(&mut self, user_name: &str, password: &[u8]) -> Result<(), EditError> {
-        line::check_user_name(user_name)
-            .map_err(Problem::into_text)
-            .map_err(EditError::UserName)?;
-        if password.is_empty() {
-            return Err(EditError::EmptyPassword);
-        }
+        check(user_name, password)?;
         let hash = hash::hash_password(password).ok_or(EditError::PasswordTooLong)?;
+        self.put(user_name, &hash);
+        Ok(())
+    }
+
+    /// Adds or changes a user as [`set_user`](Self::set_user) does, with a line that permits logins
+    /// with SCRAM-SHA-256 beside those with the password itself.
+    ///
+    /// Each login of the user makes so many iterations, on the client;
+    /// [`SCRAM_ITERATIONS`](Self::SCRAM_ITERATIONS) is a good number. The password is taken as it
+    /// is: outside of ASCII, a client that prepares it (RFC 4013) may mean another one.
+    ///
+    /// # Errors
+    /// [`EditError::UserName`], [`EditError::EmptyPassword`],
+    /// [`EditError::ScramIterations`].
+    pub fn set_scram_user(
+        &mut self,
+        user_name: &str,
+        password: &[u8],
+        iterations: u32,
+    ) -> Result<(), EditError> {
+        check(user_name, password)?;
+        let permitted = hash::SCRAM_ITERATIONS_MIN..=hash::PBKDF2_ROUNDS_MAX;
+        if !permitted.contains(&iterations) {
+            return Err(EditError::ScramIterations);
+        }
+        let hash = hash::hash_password_for_scram(password, iterations);
+        self.put(user_name, &hash);
+        Ok(())
+    }
+
+    fn put(&mut self, user_name: &str, hash: &str) {
         let new = format!("{user_name}:{hash}");
         match self.position(user_name).and_then(|index| self.lines.get_mut(index)) {
             Some(line) => *line = new,
             None => self.lines.push(new),
         }
-        Ok(())
     }
 
     /// Removes a user; `false` if there was none of this name.
@@ -147,6 +179,11 @@ impl PasswordEditor {
     fn text(&self) -> String {
         self.lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
+}
+
+fn check(user_name: &str, password: &[u8]) -> Result<(), EditError> {
+    line::check_user_name(user_name).map_err(Problem::into_text).map_err(EditError::UserName)?;
+    if password.is_empty() { Err(EditError::EmptyPassword) } else { Ok(()) }
 }
 
 /// The file itself, so that a symbolic link to it survives.

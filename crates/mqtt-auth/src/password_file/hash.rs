@@ -1,23 +1,33 @@
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::{PasswordHash as Phc, PasswordHashString, Salt, SaltString, rand_core::OsRng},
+    password_hash::{
+        PasswordHash as Phc, PasswordHashString, Salt, SaltString,
+        rand_core::{OsRng, RngCore},
+    },
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha512};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::load_error::Problem;
+use crate::{load_error::Problem, scram::ScramKeys};
 
 /// The most work a line of the file may ask of every login, so that a typing error there does not
-/// stop the server: memory in KiB, passes over it, lanes, and rounds of PBKDF2.
+/// stop the server: memory in KiB, passes over it, lanes, and rounds of PBKDF2, which are SCRAM's iterations too.
 const ARGON2_MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const ARGON2_PASSES_MAX: u32 = 64;
 const ARGON2_LANES_MAX: u32 = 64;
-const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
+pub(super) const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
 
 /// Fewer rounds than these are a matter of hours for whoever gets hold of the file. `mosquitto_passwd`
 /// 2.0 makes 101.
 const PBKDF2_ROUNDS_SAFE: u32 = 100_000;
+
+/// The fewest iterations that RFC 5802 permits. The client makes them too, so there cannot be as many
+/// as elsewhere.
+pub(super) const SCRAM_ITERATIONS_MIN: u32 = 4096;
+
+/// Random bytes in the salt of a SCRAM line.
+const SCRAM_SALT_BYTES: usize = 16;
 
 const SHA512_BYTES: usize = 64;
 
@@ -25,6 +35,8 @@ const SHA512_BYTES: usize = 64;
 pub(super) enum PasswordHash {
     /// `$argon2id$…`, a PHC string.
     Argon2id(PasswordHashString),
+    /// `$scram-sha-256$iterations$salt$stored key$server key`.
+    ScramSha256(ScramKeys),
     /// `$7$rounds$salt$hash` of mosquitto 2.
     Pbkdf2Sha512 { rounds: u32, salt: Vec<u8>, hash: [u8; SHA512_BYTES] },
     /// `$6$salt$hash` of mosquitto 1: the SHA-512 of password and salt.
@@ -40,10 +52,11 @@ impl PasswordHash {
         };
         match scheme {
             "argon2id" => argon2id(text),
+            "scram-sha-256" => scram_sha256(rest),
             "7" => pbkdf2_sha512(rest),
             "6" => sha512(rest),
             _ => {
-                let remedy = "use `$argon2id$`, or `$7$` or `$6$` as mosquitto writes them";
+                let remedy = "use `$argon2id$` or `$scram-sha-256$`, or `$7$` or `$6$` as mosquitto writes them";
                 Err(Problem::new("unknown kind of password hash", remedy))
             }
         }
@@ -53,6 +66,7 @@ impl PasswordHash {
     pub(super) fn verify(&self, password: &[u8]) -> Choice {
         match self {
             Self::Argon2id(phc) => verify_argon2id(phc, password),
+            Self::ScramSha256(keys) => keys.verify(password),
             Self::Pbkdf2Sha512 { rounds, salt, hash } => {
                 let mut computed = [0; SHA512_BYTES];
                 pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, *rounds, &mut computed);
@@ -65,10 +79,19 @@ impl PasswordHash {
         }
     }
 
+    /// The keys for logins with SCRAM, if the file has them for this user.
+    pub(super) fn scram_keys(&self) -> Option<&ScramKeys> {
+        match self {
+            Self::ScramSha256(keys) => Some(keys),
+            _ => None,
+        }
+    }
+
     /// Whether the password can be guessed quickly by whoever gets hold of the file.
     pub(super) fn is_weak(&self) -> bool {
         match self {
             Self::Argon2id(_) => false,
+            Self::ScramSha256(keys) => keys.iterations() < SCRAM_ITERATIONS_MIN,
             Self::Pbkdf2Sha512 { rounds, .. } => *rounds < PBKDF2_ROUNDS_SAFE,
             Self::Sha512 { .. } => true,
         }
@@ -83,6 +106,13 @@ pub(super) fn hash_password(password: &[u8]) -> Option<String> {
     let salt = SaltString::generate(&mut OsRng);
     let phc = argon2(Params::DEFAULT).hash_password(password, &salt).ok()?;
     Some(phc.to_string())
+}
+
+/// Hashes a password for logins with SCRAM, with a salt of 16 random bytes.
+pub(super) fn hash_password_for_scram(password: &[u8], iterations: u32) -> String {
+    let mut salt = vec![0; SCRAM_SALT_BYTES];
+    OsRng.fill_bytes(&mut salt);
+    format!("$scram-sha-256${}", ScramKeys::derive(password, salt, iterations))
 }
 
 fn argon2(params: Params) -> Argon2<'static> {
@@ -128,6 +158,14 @@ fn pbkdf2_sha512(rest: &str) -> Result<PasswordHash, Problem> {
     }
 }
 
+fn scram_sha256(rest: &str) -> Result<PasswordHash, Problem> {
+    let keys = ScramKeys::parse(rest).ok_or_else(|| damaged(SCRAM_FORM))?;
+    if keys.iterations() > PBKDF2_ROUNDS_MAX {
+        return Err(too_expensive("10,000,000 iterations"));
+    }
+    Ok(PasswordHash::ScramSha256(keys))
+}
+
 fn sha512(rest: &str) -> Result<PasswordHash, Problem> {
     let (salt, hash) = salt_and_hash(rest).ok_or_else(|| damaged(SHA512_FORM))?;
     Ok(PasswordHash::Sha512 { salt, hash })
@@ -141,6 +179,7 @@ fn salt_and_hash(text: &str) -> Option<(Vec<u8>, [u8; SHA512_BYTES])> {
 }
 
 const ARGON2ID_FORM: &str = "`$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH`";
+const SCRAM_FORM: &str = "`$scram-sha-256$ITERATIONS$SALT$STORED_KEY$SERVER_KEY`";
 const PBKDF2_FORM: &str = "`$7$ROUNDS$SALT$HASH`";
 const SHA512_FORM: &str = "`$6$SALT$HASH`";
 

@@ -14,7 +14,7 @@ pub(crate) fn ask(authenticator: &impl Authenticator, login: Login<'_>) -> Verdi
     run(authenticator.authenticate(login))
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 

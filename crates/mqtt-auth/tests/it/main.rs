@@ -12,4 +12,5 @@ mod acl_substitution;
 mod authenticators;
 mod password_editor;
 mod password_file;
+mod scram;
 mod scratch;
