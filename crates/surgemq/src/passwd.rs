@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use mqtt_auth::PasswordEditor;
+use mqtt_auth::{EditError, PasswordEditor};
 
 use crate::{cli::PasswdArgs, failure::Failure};
 
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &PasswdArgs) -> Result<ExitCode, Failure> {
     if arguments.delete {
         remove(&mut file, arguments)?;
     } else {
-        file.set_user(&arguments.user, &password(arguments)?).map_err(failure)?;
+        set(&mut file, arguments, &password(arguments)?).map_err(failure)?;
     }
     file.save().map_err(failure)?;
     Ok(ExitCode::SUCCESS)
@@ -37,6 +37,18 @@ fn check_file(arguments: &PasswdArgs) -> Result<(), Failure> {
             Err(Failure::new(format!("there is no file {path}; add -c to make a new one")))
         }
         _ => Ok(()),
+    }
+}
+
+fn set(
+    file: &mut PasswordEditor,
+    arguments: &PasswdArgs,
+    password: &[u8],
+) -> Result<(), EditError> {
+    if arguments.scram {
+        file.set_scram_user(&arguments.user, password, arguments.iterations)
+    } else {
+        file.set_user(&arguments.user, password)
     }
 }
 
@@ -88,7 +100,7 @@ fn read_line(mut input: impl BufRead) -> Result<Vec<u8>, Failure> {
 }
 
 /// What mqtt-auth says about it is made for the user.
-fn failure(error: impl Into<mqtt_auth::EditError>) -> Failure {
+fn failure(error: impl Into<EditError>) -> Failure {
     Failure::new(error.into().to_string())
 }
 

@@ -3,12 +3,14 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::Args;
+use mqtt_auth::PasswordEditor;
 
 /// What stands below the options in the help.
 pub(super) const NOTES: &str = "\
-Passwords are hashed with argon2id. Without PASSWORD it is asked for twice on a
-terminal, or read as one line from standard input. A broker that runs goes on
-with the file as it was when it started.";
+Passwords are hashed with argon2id, or for SCRAM, where a client of MQTT 5.0
+proves that it knows the password without sending it. Without PASSWORD it is
+asked for twice on a terminal, or read as one line from standard input. A
+broker that runs goes on with the file as it was when it started.";
 
 /// The options of `passwd`.
 #[derive(Debug, Args)]
@@ -20,6 +22,19 @@ pub(crate) struct PasswdArgs {
     /// Remove the user
     #[arg(short = 'D', long)]
     pub(crate) delete: bool,
+
+    /// Hash the password for SCRAM-SHA-256; the user may still send it as well
+    #[arg(long, conflicts_with = "delete")]
+    pub(crate) scram: bool,
+
+    /// The work of each login with SCRAM, for the client: 4096 or more
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = PasswordEditor::SCRAM_ITERATIONS,
+        requires = "scram"
+    )]
+    pub(crate) iterations: u32,
 
     /// The password file
     #[arg(value_name = "FILE")]

@@ -73,6 +73,23 @@ fn the_file_is_changed_only_as_asked() {
     assert!(text.starts_with("bob:$argon2id$") && text.lines().count() == 1, "{text}");
 }
 
+#[test]
+fn a_line_for_scram_is_good_for_the_password_too() {
+    let path = scratch("scram");
+    passwd("-c --scram", &path, "alice s3cret").expect_success();
+    passwd("--scram --iterations 4095", &path, "bob x").expect_failure(1, "4096");
+    passwd("--scram --iterations 4096", &path, "bob builder").expect_success();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let starts = ["alice:$scram-sha-256$15000$", "bob:$scram-sha-256$4096$"];
+    let lines: Vec<_> = text.lines().zip(starts).collect();
+    assert!(lines.iter().all(|(line, start)| line.starts_with(start)), "{text}");
+    assert_eq!(lines.len(), 2);
+
+    let broker = Broker::start(&format!("--password-file {}", path.display()));
+    broker.publish("-t a -n -u alice -P s3cret");
+    broker.tool("pub -t a -n -u alice -P wrong").finish().expect_failure(4, "Bad User Name");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_new_file_is_for_its_owner_alone() {
