@@ -26,7 +26,7 @@ pub(super) const TESTS: &[Test] = &[
     test("B21", b21),
     test("B22", b22),
     test("B23", b23),
-    test("B24", b24).slow(),
+    test("B24", b24).with(Profile::Scram).slow(),
     test("B25", b25).with(Profile::Abuse).on(BOTH).slow(),
     test("B28", b28).with(Profile::Password).on(BOTH),
     test("B29", b29).with(Profile::Abuse).on(BOTH),

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::options::{Broker, Options};
-use super::profile::{ACL, PASSWORDS, PATTERNS, Profile};
+use super::profile::{ACL, PASSWORDS, PATTERNS, Profile, SCRAM};
 
 /// How long a broker may take to accept its first connection.
 const START: Duration = Duration::from_secs(10);
@@ -38,6 +38,7 @@ impl Fleet {
         fs::create_dir_all(&directory)?;
         for (name, text) in [
             ("passwords", PASSWORDS),
+            ("scram", SCRAM),
             ("acl", ACL),
             ("patterns", PATTERNS),
             ("empty", "\n# nothing\n"),
@@ -151,7 +152,7 @@ impl Fleet {
     /// Puts the port and the paths in place of their names.
     fn fill(&self, word: &str, port: u16) -> String {
         let mut filled = word.replace("{port}", &port.to_string());
-        for name in ["passwords", "acl", "patterns", "empty"] {
+        for name in ["passwords", "scram", "acl", "patterns", "empty"] {
             let path = self.directory.join(name).display().to_string();
             filled = filled.replace(&format!("{{{name}}}"), &path);
         }

@@ -23,7 +23,7 @@ pub struct Options {
     /// The broker under test.
     pub broker: Broker,
     /// Profile name and command: replaces what the broker above would be started with. The command
-    /// may hold `{port}`, `{passwords}`, `{acl}`, `{patterns}` and `{empty}`.
+    /// may hold `{port}`, `{passwords}`, `{scram}`, `{acl}`, `{patterns}` and `{empty}`.
     pub profiles: Vec<(String, String)>,
     /// Only tests whose id contains this.
     pub filter: Option<String>,

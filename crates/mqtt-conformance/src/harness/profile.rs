@@ -9,6 +9,8 @@ pub(crate) enum Profile {
     Abuse,
     /// Users `alice` (password `wonderland`) and `bob` (password `builder`); nobody else.
     Password,
+    /// Anonymous access, and the users of `Password` by SCRAM-SHA-256.
+    Scram,
     /// Anonymous access; topics below `denied/` may be neither read nor written.
     Acl,
     /// The users of `Password`; pattern rules with the user name and the client id.
@@ -43,6 +45,7 @@ impl Profile {
         Self::Plain,
         Self::Abuse,
         Self::Password,
+        Self::Scram,
         Self::Acl,
         Self::Patterns,
         Self::EmptyAcl,
@@ -64,6 +67,7 @@ impl Profile {
             Self::Plain => "plain",
             Self::Abuse => "abuse",
             Self::Password => "password",
+            Self::Scram => "scram",
             Self::Acl => "acl",
             Self::Patterns => "patterns",
             Self::EmptyAcl => "empty-acl",
@@ -85,6 +89,7 @@ impl Profile {
         match self {
             Self::Plain | Self::Abuse => &["--allow-anonymous"],
             Self::Password => &["--password-file", "{passwords}"],
+            Self::Scram => &["--allow-anonymous", "--password-file", "{scram}"],
             Self::Acl => &["--allow-anonymous", "--acl-file", "{acl}"],
             Self::Patterns => &["--password-file", "{passwords}", "--acl-file", "{patterns}"],
             Self::EmptyAcl => &["--allow-anonymous", "--acl-file", "{empty}"],
@@ -116,7 +121,8 @@ impl Profile {
             Self::NoRetain => "allow_anonymous true\nretain_available false\n",
             Self::SmallWindow => "allow_anonymous true\nmax_inflight_messages 3\n",
             Self::NoAliases => "allow_anonymous true\nmax_topic_alias 0\n",
-            Self::NoWildcards
+            Self::Scram
+            | Self::NoWildcards
             | Self::NoShared
             | Self::NoSubscriptionIds
             | Self::ServerKeepAlive
@@ -131,6 +137,14 @@ alice:$7$101$1SB2yfTO2feuWG9C$A8vpxqoGQ1MGeh23kY1YNeZgGvPgm6\
 qZhQPA6lHYh2OzhS8OABr10ffxGuRzY5iRFpMD2HNEIGU8uD9slrtVSA==
 bob:$7$101$BwOMHdrncl1Lv4xD$Olpha7mId6a/cCLRX4jxipHREMsRrQDS\
 fDhtx1/fTT0I6TLPRMATqCUgpzEXRkCTeYVIR/DU0N95CIgScfRXEA==
+";
+
+/// The same users for SCRAM-SHA-256.
+pub(crate) const SCRAM: &str = "\
+alice:$scram-sha-256$4096$Y29uZm9ybWFuY2Ugc3VpdA==$dL6ajvJsRMVk/bjF\
+YyGilgrcDumEZZti4gWY53DIOlI=$K9iaRyyfxTJs/yZg4CXUIrKZtxsEPODKXuRa5xiaapQ=
+bob:$scram-sha-256$4096$YW5vdGhlciBzYWx0IDE2Yg==$UYkFSsCnjkx388YT\
+d3KccKYszpaQt4VFqBIkZC1J7rA=$ruS+fw/0dtZKeTKmzR3Q4hmq/oYZNGZhSF+XsnmMPkw=
 ";
 
 /// Everything but `denied/`.

@@ -17,9 +17,9 @@ pub(super) const TESTS: &[Test] = &[
     test("U5-072", u5_072),
     test("U5-073", u5_073),
     test("U5-075", u5_075),
-    test("U5-076", u5_076),
-    test("U5-077", u5_077),
-    test("U5-078", u5_078),
+    test("U5-076", u5_076).with(Profile::Scram),
+    test("U5-077", u5_077).with(Profile::Scram),
+    test("U5-078", u5_078).with(Profile::Scram),
 ];
 
 /// [U5-038] Wildcard filter although not supported (Protocol Error, 0xA2).

@@ -1,20 +1,24 @@
 //! Sections 3.15 and 4.12 to 4.13: enhanced authentication and errors.
 
+mod scram;
+
 use crate::harness::prelude::*;
 use crate::shared::framing;
 
 pub(super) const TESTS: &[Test] = &[
-    test("MQTT-3.1.2-30", mqtt5_3_1_2_30),
-    test("MQTT-3.15.2-1", mqtt5_3_15_2_1),
-    test("MQTT-3.15.2-2", mqtt5_3_15_2_2),
-    test("MQTT-3.15.2-3", mqtt5_3_15_2_3),
+    test("MQTT-3.1.2-30", mqtt5_3_1_2_30).with(Profile::Scram),
+    test("MQTT-3.15.2-1", mqtt5_3_15_2_1).with(Profile::Scram),
+    test("MQTT-3.15.2-2", mqtt5_3_15_2_2).with(Profile::Scram),
+    test("MQTT-3.15.2-3", mqtt5_3_15_2_3).with(Profile::Scram),
     test("MQTT-4.12.0-1", mqtt5_4_12_0_1),
-    test("MQTT-4.12.0-2", mqtt5_4_12_0_2),
-    test("MQTT-4.12.0-3", mqtt5_4_12_0_3),
-    test("MQTT-4.12.0-4", mqtt5_4_12_0_4),
-    test("MQTT-4.12.0-5", mqtt5_4_12_0_5),
+    test("MQTT-4.12.0-2", mqtt5_4_12_0_2).with(Profile::Scram),
+    test("MQTT-4.12.0-3", mqtt5_4_12_0_3).with(Profile::Scram),
+    test("MQTT-4.12.0-4", mqtt5_4_12_0_4).with(Profile::Scram),
+    test("MQTT-4.12.0-5", mqtt5_4_12_0_5).with(Profile::Scram),
     test("MQTT-4.12.0-6", mqtt5_4_12_0_6).passive(),
     test("MQTT-4.12.0-7", mqtt5_4_12_0_7),
+    test("MQTT-4.12.1-1", mqtt5_4_12_1_1).with(Profile::Scram),
+    test("MQTT-4.12.1-2", mqtt5_4_12_1_2).with(Profile::Scram),
     test("MQTT-4.13.1-1", mqtt5_4_13_1_1),
     test("MQTT-4.13.2-1", mqtt5_4_13_2_1),
 ];
@@ -55,7 +59,8 @@ fn mqtt5_4_12_0_1(t: &Story) -> Done {
 
 /// [MQTT-4.12.0-2] Server's challenge AUTH has reason 0x18.
 fn mqtt5_4_12_0_2(t: &Story) -> Done {
-    challenged(t).map(drop)
+    challenged(t)?;
+    authenticated(t)?.ping()
 }
 
 /// [MQTT-4.12.0-3] Client's answer AUTH has reason 0x18.
@@ -70,13 +75,20 @@ fn mqtt5_4_12_0_3(t: &Story) -> Done {
 
 /// [MQTT-4.12.0-4] Rejecting at any point: CONNACK >= 0x80 permitted, then close.
 fn mqtt5_4_12_0_4(t: &Story) -> Done {
+    let refusals = &[0x81, 0x82, 0x83, 0x86, 0x87];
     let mut peer = challenged(t)?;
     peer.send(&auth(0x18, METHOD, b"c=biws,r=wrong,p=AAAA"));
-    peer.refused(&[0x81, 0x82, 0x83, 0x86, 0x87])
+    peer.refused(refusals)?;
+    let (mut peer, challenge) = challenge(t)?;
+    let last = scram::last(&challenge, "a wrong password")?;
+    peer.send(&auth(0x18, METHOD, last.message.as_bytes()));
+    peer.refused(refusals)
 }
 
 /// [MQTT-4.12.0-5] All AUTH and the good CONNACK repeat the method.
 fn mqtt5_4_12_0_5(t: &Story) -> Done {
+    let peer = authenticated(t)?;
+    same!(peer.props.string(prop::AUTH_METHOD), Some(METHOD.as_bytes()), "the method of CONNACK");
     let mut peer = challenged(t)?;
     peer.send(&auth(0x18, "OTHER", b"x"));
     peer.refused(&[0x81, 0x82, 0x8C])
@@ -91,6 +103,33 @@ fn mqtt5_4_12_0_6(t: &Story) -> Done {
 fn mqtt5_4_12_0_7(t: &Story) -> Done {
     t.offend(&auth(0x19, METHOD, b"x"), PROTOCOL_ERROR)?;
     t.offend(&[0xF0, 0], PROTOCOL_ERROR)
+}
+
+/// [MQTT-4.12.1-1] Re-authentication starts with AUTH 0x19 and the same method.
+fn mqtt5_4_12_1_1(t: &Story) -> Done {
+    let mut peer = authenticated(t)?;
+    let challenge = challenged_again(&mut peer)?;
+    let last = scram::last(&challenge, PASSWORD)?;
+    peer.send(&auth(0x18, METHOD, last.message.as_bytes()));
+    let data = next_auth(&mut peer, 0x00)?;
+    same!(data.as_slice(), last.answer.as_bytes(), "the server's signature");
+    peer.ping()?;
+    peer.send(&auth(0x19, "OTHER", scram::first().as_bytes()));
+    peer.closed(PROTOCOL_ERROR)
+}
+
+/// [MQTT-4.12.1-2] Failed re-authentication: DISCONNECT advised, close required. Until then the
+/// client is who it was.
+fn mqtt5_4_12_1_2(t: &Story) -> Done {
+    let topic = t.topic("meanwhile");
+    let mut peer = authenticated(t)?;
+    peer.listen(&topic, 1)?;
+    let challenge = challenged_again(&mut peer)?;
+    t.say(&topic, "meanwhile")?;
+    peer.takes("meanwhile")?;
+    let last = scram::last(&challenge, "a wrong password")?;
+    peer.send(&auth(0x18, METHOD, last.message.as_bytes()));
+    peer.closed(&[0x87])
 }
 
 /// [MQTT-4.13.1-1] Malformed Packet or Protocol Error with a defined reason: close.
@@ -114,25 +153,62 @@ pub(crate) fn auth(code: u8, method: &str, data: &[u8]) -> Vec<u8> {
     Body::new().u8(code).raw(props.block()).packet(0xF0)
 }
 
+/// The password of alice.
+const PASSWORD: &str = "wonderland";
+
 /// A client that was sent its challenge, which must have the code 0x18 and repeat the method.
 pub(crate) fn challenged(t: &Story) -> Done<Peer> {
-    let first = b"n,,n=alice,r=fyko+d2lbbFgONRv9qkxdawL";
-    let hello =
-        t.hello("c").with(|p| p.text(prop::AUTH_METHOD, METHOD).text(prop::AUTH_DATA, first));
+    challenge(t).map(|(peer, _)| peer)
+}
+
+/// The same, with the challenge.
+fn challenge(t: &Story) -> Done<(Peer, Vec<u8>)> {
+    let hello = t
+        .hello("c")
+        .with(|p| p.text(prop::AUTH_METHOD, METHOD).text(prop::AUTH_DATA, scram::first()));
     let mut peer = t.attempt(&hello)?;
     match peer.event(seconds(5))? {
         Event::Packet(packet) => match packet.content {
-            Content::Auth { code, props } => {
-                same!(code, 0x18, "the code of the challenge");
-                same!(props.string(prop::AUTH_METHOD), Some(METHOD.as_bytes()), "the method");
-                Ok(peer)
-            }
+            Content::Auth { code, props } => Ok((peer, auth_data(code, &props, 0x18)?)),
             Content::ConnAck { code: 0x8C | 0x87, .. } => Err(unknown()),
             _ => fail!("expected AUTH or a refusal, got {}", packet.describe()),
         },
         Event::Closed => Err(unknown()),
         Event::Silence => fail!("CONNECT with an authentication method is not answered"),
     }
+}
+
+/// A client that has proven to be alice, and knows that the server knows alice.
+fn authenticated(t: &Story) -> Done<Peer> {
+    let (mut peer, challenge) = challenge(t)?;
+    let last = scram::last(&challenge, PASSWORD)?;
+    peer.send(&auth(0x18, METHOD, last.message.as_bytes()));
+    let code = peer.connack()?;
+    ensure!(code == 0, "expected CONNACK 00, got {code:02X}");
+    let data = peer.props.string(prop::AUTH_DATA);
+    same!(data, Some(last.answer.as_bytes()), "the server's signature");
+    Ok(peer)
+}
+
+/// Starts a re-authentication; the server's challenge.
+fn challenged_again(peer: &mut Peer) -> Done<Vec<u8>> {
+    peer.send(&auth(0x19, METHOD, scram::first().as_bytes()));
+    next_auth(peer, 0x18)
+}
+
+/// The data of an AUTH with this code, which must come next.
+fn next_auth(peer: &mut Peer, expected: u8) -> Done<Vec<u8>> {
+    let packet = peer.next()?;
+    match &packet.content {
+        Content::Auth { code, props } => auth_data(*code, props, expected),
+        _ => fail!("expected AUTH, got {}", packet.describe()),
+    }
+}
+
+fn auth_data(code: u8, props: &Props, expected: u8) -> Done<Vec<u8>> {
+    same!(code, expected, "the code of AUTH");
+    same!(props.string(prop::AUTH_METHOD), Some(METHOD.as_bytes()), "the method");
+    Ok(props.string(prop::AUTH_DATA).unwrap_or_default().to_vec())
 }
 
 fn unknown() -> Stop {

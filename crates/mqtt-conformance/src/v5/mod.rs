@@ -65,8 +65,4 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
         ],
     ),
     ("needs a WebSocket listener", &["MQTT-6.0.0-1", "MQTT-6.0.0-2", "MQTT-6.0.0-4"]),
-    (
-        "needs a credential that the server accepts by enhanced authentication",
-        &["MQTT-4.12.1-1", "MQTT-4.12.1-2"],
-    ),
 ];
