@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    conformance,
     failure::Failure,
     install::{self, CargoTool},
     interop,
@@ -52,6 +53,7 @@ fn steps() -> Vec<Step> {
         step("cargo deny", deny),
         step("cargo xtask tidy", tidy::run),
         step("cargo xtask interop", || interop::run(&interop::Options::default())),
+        step("cargo xtask conformance", || conformance::run(&conformance::Options::default())),
     ];
     match fuzz_targets(&root().join("fuzz/fuzz_targets")) {
         Ok(targets) => steps.extend(targets.into_iter().map(fuzz_step)),

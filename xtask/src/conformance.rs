@@ -1,11 +1,33 @@
-//! `cargo xtask conformance`: the black-box suite by statement id, run on our broker.
+//! `cargo xtask conformance`: the black-box suite by statement id, run on our broker, and the page
+//! that tells what it found.
+
+mod page;
+mod previous;
+mod sources;
+mod tables;
+mod verdicts;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use clap::Args;
 
+use self::{
+    page::{Column, Page},
+    previous::Previous,
+    sources::Sources,
+    verdicts::Verdicts,
+};
 use crate::{
     failure::Failure,
-    process::{self, cargo, program, target_directory},
+    process::{self, cargo, output, program, root, target_directory},
 };
+
+/// Where the page is.
+const PAGE: &str = "docs/conformance.md";
 
 /// What of the suite runs, and on which build.
 #[derive(Args, Debug, Default)]
@@ -13,26 +35,55 @@ pub(crate) struct Options {
     /// Test the release build of our broker.
     #[arg(long)]
     release: bool,
-    /// Only tests whose statement id contains this.
+    /// Only tests whose statement id contains this; the page is not looked at.
     #[arg(long, value_name = "ID")]
     filter: Option<String>,
     /// Print the passes as well.
     #[arg(long)]
     all: bool,
+    /// Write docs/conformance.md, with a run on the installed mosquitto beside ours.
+    #[arg(long, conflicts_with = "filter")]
+    write_docs: bool,
 }
 
-/// Builds the suite and our broker, runs the one on the other, and fails if a statement is broken.
+/// Builds the suite and our broker, runs the one on the other, and fails if a statement is broken
+/// or if the page does not say what was found.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let built = build(options)?;
+    let ours = built.join("surgemq");
+    let suite = built.join("mqtt-conformance");
+    let report = built.join("conformance-ours.json");
+    let mut command = program(&suite);
+    command.arg("--ours").arg(&ours).arg("--report").arg(&report).args(arguments(options));
+    process::run(&mut command)?;
+    if options.filter.is_some() {
+        return Ok(());
+    }
+    let broker = output(program(&ours).arg("--version"))?.trim().to_owned();
+    let ours = Column { broker, verdicts: read_verdicts(&report)? };
+    let path = root().join(PAGE);
+    let previous = Previous::read(&path)?;
+    let sources = Sources::read(&root())?;
+    if options.write_docs {
+        let theirs = mosquitto(&suite, &built, &previous, &ours.verdicts)?;
+        let page = Page { ours, theirs, sources, previous: Previous::default() }.render()?;
+        fs::write(&path, page).map_err(|error| Failure::new(format!("{PAGE}: {error}")))?;
+        println!("conformance: {PAGE} is written");
+        return Ok(());
+    }
+    let theirs = previous.mosquitto(&ours.verdicts);
+    let page = Page { ours, theirs, sources, previous: previous.clone() }.render()?;
+    compare(previous.text(), &page)
+}
+
+fn build(options: &Options) -> Result<PathBuf, Failure> {
     let mut build = cargo(&["build", "-p", "mqtt-conformance", "-p", "surgemq"]);
     if options.release {
         build.arg("--release");
     }
     process::run(&mut build)?;
     let profile = if options.release { "release" } else { "debug" };
-    let built = target_directory()?.join(profile);
-    let mut suite = program(built.join("mqtt-conformance"));
-    suite.arg("--ours").arg(built.join("surgemq")).args(arguments(options));
-    process::run(&mut suite)
+    Ok(target_directory()?.join(profile))
 }
 
 /// The suite's own arguments.
@@ -47,6 +98,59 @@ fn arguments(options: &Options) -> Vec<String> {
     arguments
 }
 
+fn read_verdicts(report: &Path) -> Result<Verdicts, Failure> {
+    let failed = |error| Failure::new(format!("{}: {error}", report.display()));
+    Verdicts::parse(&fs::read_to_string(report).map_err(failed)?)
+}
+
+/// The same suite on mosquitto; where it is not installed, what the page knew before.
+fn mosquitto(
+    suite: &Path,
+    built: &Path,
+    previous: &Previous,
+    ours: &Verdicts,
+) -> Result<Column, Failure> {
+    let Some(path) = installed_mosquitto() else {
+        println!("conformance: mosquitto is not installed; its verdicts stay as they were");
+        return Ok(previous.mosquitto(ours));
+    };
+    let report = built.join("conformance-mosquitto.json");
+    let mut command = program(suite);
+    command.arg("--mosquitto").arg(&path).arg("--report").arg(&report).arg("--quiet");
+    println!("$ {}", process::show(&command));
+    // It breaks some statements, which is no reason to stop.
+    let status = command.output().map_err(|error| Failure::new(format!("the suite: {error}")))?;
+    if !matches!(status.status.code(), Some(0 | 1)) {
+        return Err(Failure::new("the suite could not run on mosquitto"));
+    }
+    Ok(Column { broker: mosquitto_version(&path), verdicts: read_verdicts(&report)? })
+}
+
+fn installed_mosquitto() -> Option<PathBuf> {
+    let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"];
+    places.into_iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
+/// The first line of its help, `mosquitto version 2.0.11`, without the word in the middle.
+fn mosquitto_version(path: &Path) -> String {
+    let help = Command::new(path).arg("-h").output().map(|output| output.stdout);
+    let help = String::from_utf8_lossy(&help.unwrap_or_default()).into_owned();
+    help.lines().next().unwrap_or("mosquitto").replace(" version", "")
+}
+
+/// Fails with the first line that differs.
+fn compare(old: &str, new: &str) -> Result<(), Failure> {
+    if old == new {
+        println!("conformance: {PAGE} says the same");
+        return Ok(());
+    }
+    let differs = new.lines().zip(old.lines().chain([""].into_iter().cycle()));
+    let line = differs.into_iter().find(|(new, old)| new != old).map_or("", |(new, _)| new);
+    Err(Failure::new(format!(
+        "{PAGE} is out of date; run `cargo xtask conformance --write-docs`. It lacks: {line}"
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +160,13 @@ mod tests {
         assert_eq!(arguments(&Options::default()), ["--quiet"]);
         let all = Options { all: true, filter: Some("3.1".to_owned()), ..Options::default() };
         assert_eq!(arguments(&all), ["--filter", "3.1"]);
+    }
+
+    #[test]
+    fn a_page_that_differs_fails_with_the_line_that_it_lacks() {
+        assert!(compare("a\nb\n", "a\nb\n").is_ok());
+        let failure = compare("a\nb\n", "a\nc\n").unwrap_err();
+        assert!(failure.to_string().ends_with("It lacks: c"), "{failure}");
+        assert!(compare("", "a\n").unwrap_err().to_string().ends_with("It lacks: a"));
     }
 }

@@ -4,6 +4,9 @@ use crate::harness::test::Test;
 use crate::harness::version::Version;
 use crate::{bad_inputs, unnumbered, v5, v31, v311};
 
+/// Why a statement that binds the client has no test here.
+pub(crate) const OF_THE_CLIENT: &str = "binds the client: its own tests prove it";
+
 /// The tables of statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Suite {

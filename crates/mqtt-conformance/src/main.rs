@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Parser};
 
-use mqtt_conformance::{Broker, Options, run};
+use mqtt_conformance::{Broker, Options, Report, run};
 
 /// Tests any MQTT broker by statement id, over raw sockets.
 ///
@@ -35,6 +35,9 @@ struct Arguments {
     /// How many tests run at the same time
     #[arg(long, default_value_t = 48)]
     threads: usize,
+    /// Writes the JSON to this file as well
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -45,7 +48,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match options(&arguments).and_then(|options| run(&options)) {
+    let report = options(&arguments).and_then(|options| run(&options));
+    match report.and_then(|report| keep(&arguments, report)) {
         Ok(report) => {
             let json = arguments.json;
             print!("{}", if json { report.json() } else { report.table(!arguments.quiet) });
@@ -56,6 +60,15 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Writes the report to the file that was named, if one was.
+fn keep(arguments: &Arguments, report: Report) -> Result<Report, String> {
+    if let Some(path) = &arguments.report {
+        let failed = |error| format!("--report {}: {error}", path.display());
+        std::fs::write(path, report.json()).map_err(failed)?;
+    }
+    Ok(report)
 }
 
 fn options(arguments: &Arguments) -> Result<Options, String> {

@@ -7,6 +7,7 @@ use crate::script::{connected, ids, soon};
 
 #[tokio::test]
 async fn qos_0_needs_no_answer() {
+    // Over TCP, the transport that a client has to have: [MQTT-7.1.2-1] of 3.1.1
     for version in Version::ALL {
         let (client, mut script) = connected(version).await;
         assert_eq!(soon(client.publish("a/b", "payload")).await.unwrap(), ReasonCode::SUCCESS);

@@ -10,6 +10,7 @@ mod publish;
 mod session;
 mod subscribe;
 
+use crate::catalogue::OF_THE_CLIENT;
 use crate::harness::prelude::*;
 
 /// Every test of this catalogue.
@@ -28,7 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// Cases without a test here, by reason.
 pub(crate) const WAITING: &[(&str, &[&str])] = &[
-    ("a matter of the client library: its tests have it", &["C36"]),
+    (OF_THE_CLIENT, &["C36"]),
     ("needs the PROXY protocol on a listener", &["B37"]),
     ("needs a TLS listener", &["B38", "F03", "F04", "F05", "F06"]),
     (

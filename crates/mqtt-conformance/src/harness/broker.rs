@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::options::{Broker, Options};
 use super::profile::{ACL, PASSWORDS, PATTERNS, Profile, SCRAM};
+use super::verdict::Stop;
 
 /// How long a broker may take to accept its first connection.
 const START: Duration = Duration::from_secs(10);
@@ -59,6 +60,15 @@ impl Fleet {
         }
         let entry = running.entry(profile).or_insert_with(|| self.start(profile));
         entry.as_ref().map(|started| started.address).map_err(Clone::clone)
+    }
+
+    /// What it means for a test that its broker did not start. Ours knows every configuration: where
+    /// one does not start, an option was renamed or broken.
+    pub(crate) fn stop(&self, reason: String) -> Stop {
+        match self.options.broker {
+            Broker::Ours(_) => Stop::Fail(reason),
+            _ => Stop::NotRun(reason),
+        }
     }
 
     /// Whether the broker with this configuration ended on its own.
@@ -192,4 +202,20 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_with_which_ours_does_not_start_is_a_failure() {
+        let stop = |broker| {
+            let fleet = Fleet::new(&Options::new(broker)).unwrap();
+            fleet.stop(fleet.address(Profile::NoShared).unwrap_err())
+        };
+        let missing = PathBuf::from("no-such-broker-program");
+        assert!(matches!(stop(Broker::Ours(missing.clone())), Stop::Fail(_)));
+        assert!(matches!(stop(Broker::Mosquitto(missing)), Stop::NotRun(_)));
+    }
 }

@@ -85,7 +85,7 @@ fn run_group(fleet: &Fleet, monitor: &Arc<Monitor>, group: &[Case], threads: usi
 fn run_case(fleet: &Fleet, monitor: &Arc<Monitor>, case: &Case) -> Row {
     let started = Instant::now();
     let profile = case.test.profile;
-    let result = fleet.address(profile).map_err(Stop::NotRun).and_then(|address| {
+    let result = fleet.address(profile).map_err(|reason| fleet.stop(reason)).and_then(|address| {
         let story = Story {
             address,
             version: case.version,

@@ -5,6 +5,7 @@ mod malformed;
 mod publish;
 mod subscribe;
 
+use crate::catalogue::OF_THE_CLIENT;
 use crate::harness::test::Test;
 
 /// Every test of this table.
@@ -14,7 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// Rules without a test here, by reason.
 pub(crate) const WAITING: &[(&str, &[&str])] = &[(
-    "detected by the client: for the suite that runs a scripted server against the client library",
+    OF_THE_CLIENT,
     &[
         "U5-012", "U5-016", "U5-026", "U5-027", "U5-028", "U5-030", "U5-032", "U5-034", "U5-035",
         "U5-036", "U5-037", "U5-039", "U5-041", "U5-043", "U5-044", "U5-045", "U5-046", "U5-047",

@@ -8,6 +8,7 @@ mod publish;
 mod subscribe;
 mod text;
 
+use crate::catalogue::OF_THE_CLIENT;
 use crate::harness::test::Test;
 
 /// Every test of this table.
@@ -27,7 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
 /// Statements without a test here, by reason.
 pub(crate) const WAITING: &[(&str, &[&str])] = &[
     (
-        "binds the client: for the suite that runs a scripted server against the client library",
+        OF_THE_CLIENT,
         &[
             "MQTT-2.3.1-2",
             "MQTT-2.3.1-3",
@@ -38,11 +39,11 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
             "MQTT-4.5.0-2",
             "MQTT-4.6.0-2",
             "MQTT-4.6.0-3",
-            "MQTT-6.0.0-3",
             "MQTT-7.1.2-1",
         ],
     ),
     ("needs a WebSocket listener", &["MQTT-6.0.0-1", "MQTT-6.0.0-2", "MQTT-6.0.0-4"]),
+    ("needs a WebSocket transport of the client", &["MQTT-6.0.0-3"]),
     ("needs a fail point in the store", &["MQTT-4.8.0-2"]),
     ("a statement about the product, not about its packets", &["MQTT-7.0.0-1"]),
 ];

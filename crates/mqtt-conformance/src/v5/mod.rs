@@ -15,6 +15,7 @@ mod text;
 mod unsubscribe;
 mod will;
 
+use crate::catalogue::OF_THE_CLIENT;
 use crate::harness::test::Test;
 
 /// Every test of this table.
@@ -41,7 +42,7 @@ pub(crate) fn tests() -> Vec<Test> {
 /// Statements without a test here, by reason.
 pub(crate) const WAITING: &[(&str, &[&str])] = &[
     (
-        "binds the client: for the suite that runs a scripted server against the client library",
+        OF_THE_CLIENT,
         &[
             "MQTT-2.2.1-3",
             "MQTT-3.1.2-20",
@@ -61,8 +62,8 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
             "MQTT-4.6.0-2",
             "MQTT-4.6.0-3",
             "MQTT-4.6.0-4",
-            "MQTT-6.0.0-3",
         ],
     ),
     ("needs a WebSocket listener", &["MQTT-6.0.0-1", "MQTT-6.0.0-2", "MQTT-6.0.0-4"]),
+    ("needs a WebSocket transport of the client", &["MQTT-6.0.0-3"]),
 ];
