@@ -89,8 +89,8 @@ pub enum Loss {
 #[derive(Clone, Eq, PartialEq, Debug, Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// Neither `mqtt://` nor `tcp://`.
-    #[error("it has to begin with mqtt:// or tcp://")]
+    /// None of `mqtt://`, `tcp://` and `ws://`.
+    #[error("it has to begin with mqtt://, tcp:// or ws://")]
     Scheme,
     /// No host.
     #[error("there is no host")]
@@ -98,7 +98,7 @@ pub enum UrlError {
     /// The port is no number from 1 to 65,535.
     #[error("the port {0:?} is not a number from 1 to 65535")]
     Port(String),
-    /// Something behind the host.
+    /// Something behind the host, other than the path of a WebSocket.
     #[error("{0:?} behind the host has no meaning here")]
     Path(String),
     /// A parameter that does not exist.

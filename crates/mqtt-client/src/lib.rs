@@ -38,7 +38,7 @@
 //!   reading; after 2 s the stream loses them instead ([`Stats::dropped_slow`]).
 //! - Towards the server, 1 MiB of packets and unacknowledged messages may wait; then publishers do.
 //! - 65,535 packet identifiers, of which 1,024 are in flight at once ([`Options::send_window`]).
-//! - TCP only; any other transport through [`Options::connect_with`].
+//! - TCP and WebSocket; any other transport through [`Options::connect_with`].
 
 mod bell;
 mod client;
@@ -59,6 +59,7 @@ mod subscription;
 mod unmatched;
 mod unsubscribe;
 mod url;
+mod websocket;
 
 pub use mqtt_packet::{
     PacketId, PublishProperties, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,

@@ -10,7 +10,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Client, Error, SessionState, UrlError, connect, queue::Capacity, url::Url};
+use crate::{
+    Client, Error, SessionState, UrlError, connect,
+    queue::Capacity,
+    url::{Url, websocket_path},
+    websocket::WebSocket,
+};
 
 /// Where to connect to, and everything that a CONNECT can say.
 ///
@@ -27,13 +32,22 @@ use crate::{Client, Error, SessionState, UrlError, connect, queue::Capacity, url
 /// ```
 #[must_use = "nothing happens until `connect` is awaited"]
 pub struct Options {
-    address: Result<(String, u16), UrlError>,
+    address: Result<Address, UrlError>,
     pub(crate) connect: ConnectOptions,
     pub(crate) config: ClientConfig,
     pub(crate) authentication: Option<Authentication>,
     pub(crate) capacity: Capacity,
     pub(crate) identifies: bool,
     pub(crate) resumed: Option<SessionState>,
+}
+
+/// Where the server is.
+#[derive(Clone, Debug)]
+struct Address {
+    host: String,
+    port: u16,
+    /// The path of the WebSocket; `None` without one.
+    websocket: Option<String>,
 }
 
 /// How challenges are answered.
@@ -48,9 +62,10 @@ type Respond = dyn FnMut(&[u8]) -> Vec<u8> + Send;
 const RECEIVE_MAXIMUM: u16 = 1024;
 
 impl Options {
-    /// Options for the server at `url`: `mqtt://user:password@host:port?version=5`, or `tcp://`.
-    /// User, password, port and version may be left out; a URL that cannot be used is an error of
-    /// [`Options::connect`].
+    /// Options for the server at `url`: `mqtt://user:password@host:port?version=5`, or `tcp://`;
+    /// `ws://user:password@host:port/path` is WebSocket, at `/mqtt` without a path and at port 80
+    /// without a port. User, password, port and version may be left out; a URL that cannot be used is
+    /// an error of [`Options::connect`].
     ///
     /// The defaults: version 5.0, a client identifier of the server's choice, a clean start, a keep
     /// alive of 60 s, and a connect timeout of 2 s.
@@ -61,7 +76,7 @@ impl Options {
             connect.user_name = url.user_name;
             connect.password = url.password.map(String::into_bytes);
             connect.version = url.version.unwrap_or(Version::V5);
-            (url.host, url.port)
+            Address { host: url.host, port: url.port, websocket: url.websocket }
         });
         Self::with(address, connect)
     }
@@ -70,10 +85,10 @@ impl Options {
     pub fn to(host: impl Into<String>, port: u16) -> Self {
         let mut connect = ConnectOptions::new(Version::V5, "");
         connect.receive_maximum = RECEIVE_MAXIMUM;
-        Self::with(Ok((host.into(), port)), connect)
+        Self::with(Ok(Address { host: host.into(), port, websocket: None }), connect)
     }
 
-    fn with(address: Result<(String, u16), UrlError>, connect: ConnectOptions) -> Self {
+    fn with(address: Result<Address, UrlError>, connect: ConnectOptions) -> Self {
         Self {
             address,
             connect,
@@ -83,6 +98,15 @@ impl Options {
             identifies: true,
             resumed: None,
         }
+    }
+
+    /// Speaks over WebSocket, at this path of the server, such as `/mqtt` [MQTT-6.0.0-3].
+    pub fn websocket(mut self, path: impl AsRef<str>) -> Self {
+        self.address = self.address.and_then(|address| {
+            let websocket = Some(websocket_path(path.as_ref())?);
+            Ok(Address { websocket, ..address })
+        });
+        self
     }
 
     /// The protocol version.
@@ -250,18 +274,20 @@ impl Options {
     /// # Errors
     /// The URL, the network, a refusal, a time-out, or options that the version has no place for.
     pub async fn connect(self) -> Result<Client, Error> {
-        let (host, port) = self.address.clone()?;
+        let Address { host, port, websocket } = self.address.clone()?;
         let within = self.config.connect_timeout_millis;
+        let failed =
+            |source| Error::Connect { address: format!("{host}:{port}"), source: Arc::new(source) };
         let connecting = async {
             let io = TcpStream::connect((host.as_str(), port)).await.and_then(|stream| {
                 // Nagle's algorithm would hold small packets back for the peer's delayed ack.
                 stream.set_nodelay(true)?;
                 Ok(stream)
             });
-            let failed = |source| Error::Connect {
-                address: format!("{host}:{port}"),
-                source: Arc::new(source),
-            };
+            let io = io.map_err(failed)?;
+            let Some(path) = &websocket else { return connect::handshake(self, io).await };
+            let packet_bytes_max = self.connect.maximum_packet_size;
+            let io = WebSocket::open(io, &host, port, path, packet_bytes_max).await;
             connect::handshake(self, io.map_err(failed)?).await
         };
         within_millis(within, connecting).await

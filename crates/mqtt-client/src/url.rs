@@ -1,4 +1,4 @@
-//! Where a server is: `mqtt://user:password@host:port?version=5`.
+//! Where a server is: `mqtt://user:password@host:port?version=5`, or `ws://host:port/path`.
 
 use mqtt_packet::Version;
 
@@ -12,20 +12,33 @@ pub(crate) struct Url {
     pub(crate) user_name: Option<String>,
     pub(crate) password: Option<String>,
     pub(crate) version: Option<Version>,
+    /// Where MQTT is on a WebSocket server; `None` without WebSocket.
+    pub(crate) websocket: Option<String>,
 }
 
 /// The port that is registered for MQTT.
 const DEFAULT_PORT: u16 = 1883;
 
+/// The port of HTTP, which is that of WebSocket too.
+const WEBSOCKET_PORT: u16 = 80;
+
+/// The path that most brokers have.
+const WEBSOCKET_PATH: &str = "/mqtt";
+
 impl Url {
     pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
-        let rest = text.strip_prefix("mqtt://").or_else(|| text.strip_prefix("tcp://"));
-        let rest = rest.ok_or(UrlError::Scheme)?;
+        let (is_websocket, rest) = match text.split_once("://") {
+            Some(("mqtt" | "tcp", rest)) => (false, rest),
+            Some(("ws", rest)) => (true, rest),
+            _ => return Err(UrlError::Scheme),
+        };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if !path.is_empty() {
-            return Err(UrlError::Path(path.to_owned()));
-        }
+        let websocket = match path {
+            "" => is_websocket.then(|| WEBSOCKET_PATH.to_owned()),
+            path if is_websocket => Some(websocket_path(&format!("/{path}"))?),
+            path => return Err(UrlError::Path(path.to_owned())),
+        };
         let (login, address) = match authority.rsplit_once('@') {
             Some((login, address)) => (Some(login), address),
             None => (None, authority),
@@ -35,13 +48,23 @@ impl Url {
             Some(Ok((user, password))) => (Some(decoded(user)?), Some(decoded(password)?)),
             Some(Err(user)) => (Some(decoded(user)?), None),
         };
-        let (host, port) = host_and_port(address)?;
-        Ok(Self { host, port, user_name, password, version: version(query)? })
+        let default_port = if is_websocket { WEBSOCKET_PORT } else { DEFAULT_PORT };
+        let (host, port) = host_and_port(address, default_port)?;
+        Ok(Self { host, port, user_name, password, version: version(query)?, websocket })
+    }
+}
+
+/// A path as it stands in a request: it begins with `/`, and is printable ASCII.
+pub(crate) fn websocket_path(path: &str) -> Result<String, UrlError> {
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains('#');
+    match is_plain && path.starts_with('/') {
+        true => Ok(path.to_owned()),
+        false => Err(UrlError::Path(path.to_owned())),
     }
 }
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
-fn host_and_port(address: &str) -> Result<(String, u16), UrlError> {
+fn host_and_port(address: &str, default_port: u16) -> Result<(String, u16), UrlError> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => rest.split_once(']').ok_or(UrlError::Host)?,
         None => match address.find(':') {
@@ -53,7 +76,7 @@ fn host_and_port(address: &str) -> Result<(String, u16), UrlError> {
         return Err(UrlError::Host);
     }
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => DEFAULT_PORT,
+        None if port.is_empty() => default_port,
         None => return Err(UrlError::Host),
         Some(port) => match port.parse() {
             Ok(number) if number > 0 => number,
@@ -109,6 +132,16 @@ mod tests {
         let full = parts("mqtt://me:a%3Ab%40@example.org:99?version=5");
         assert_eq!(full, ("example.org".into(), 99, own("me"), own("a:b@")));
         assert_eq!(parts("mqtt://me@h").2, own("me"));
+    }
+
+    #[test]
+    fn a_path_belongs_to_websocket() {
+        let path = |text| Url::parse(text).map(|url| (url.port, url.websocket));
+        assert_eq!(path("mqtt://h"), Ok((1883, None)));
+        assert_eq!(path("ws://h"), Ok((80, Some("/mqtt".into()))));
+        assert_eq!(path("ws://h:8083/"), Ok((8083, Some("/mqtt".into()))));
+        assert_eq!(path("ws://u:p@h:1/a/b?version=5"), Ok((1, Some("/a/b".into()))));
+        assert_eq!(path("ws://h/a b"), Err(UrlError::Path("/a b".into())));
     }
 
     #[test]

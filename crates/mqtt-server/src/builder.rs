@@ -11,16 +11,24 @@ use crate::{
     core::broker::{Broker, Parts},
     entropy,
     limits::Limits,
+    net::{
+        listen::{Listener, Transport},
+        websocket::Doorway,
+    },
     retained::{MemoryRetained, Retained, RetainedCount},
     routing::{MemoryRouting, Routing},
     server::Server,
 };
+
+/// Where MQTT is on a WebSocket listener that names no path.
+const WEBSOCKET_PATH: &str = "/mqtt";
 
 /// Builds a [`Server`]. What is not set has a default that works: everything in memory, anonymous
 /// clients that may do everything, no listener.
 #[must_use]
 pub struct ServerBuilder {
     listen: Vec<String>,
+    websocket_origins: Vec<String>,
     limits: Limits,
     authenticator: Arc<dyn Authenticator>,
     authorizer: Arc<dyn Authorizer>,
@@ -34,7 +42,8 @@ pub struct ServerBuilder {
 pub enum BindError {
     /// The address is not one.
     #[error(
-        "cannot listen on {address:?}: {why}; write tcp://HOST:PORT, such as tcp://127.0.0.1:1883"
+        "cannot listen on {address:?}: {why}; write tcp://HOST:PORT or ws://HOST:PORT/PATH, such as \
+         tcp://127.0.0.1:1883"
     )]
     Address {
         /// The address as it was given.
@@ -59,6 +68,7 @@ impl ServerBuilder {
     pub(crate) fn new() -> Self {
         Self {
             listen: Vec::new(),
+            websocket_origins: Vec::new(),
             limits: Limits::default(),
             authenticator: Arc::new(Anonymous::everyone()),
             authorizer: Arc::new(AllowAll),
@@ -68,10 +78,22 @@ impl ServerBuilder {
         }
     }
 
-    /// Listens on an address, `tcp://HOST:PORT`; may be called several times. Port 0 takes a free
-    /// one; see [`Server::local_addrs`].
+    /// Listens on an address; may be called several times. `tcp://HOST:PORT` takes MQTT as it is,
+    /// `ws://HOST:PORT/PATH` in WebSocket messages, at this path alone; without one at `/mqtt`. Port 0
+    /// takes a free one; see [`Server::local_addrs`].
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen.push(address.into());
+        self
+    }
+
+    /// Lets only the pages of these origins in over WebSocket, such as `https://example.org`, compared
+    /// byte by byte; any other Origin is refused with 403. Without this, and for clients that send
+    /// none because they are no browsers, every origin is good.
+    pub fn websocket_origins(
+        mut self,
+        origins: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.websocket_origins = origins.into_iter().map(Into::into).collect();
         self
     }
 
@@ -119,7 +141,7 @@ impl ServerBuilder {
     pub async fn bind(self) -> Result<Server, BindError> {
         let mut listeners = Vec::with_capacity(self.listen.len());
         for address in &self.listen {
-            listeners.push((Arc::from(address.as_str()), bind(address).await?));
+            listeners.push(bind(address, &self.websocket_origins).await?);
         }
         let limits = self.limits;
         let room = RetainedCount {
@@ -144,16 +166,67 @@ impl ServerBuilder {
     }
 }
 
-async fn bind(address: &str) -> Result<TcpListener, BindError> {
-    let (scheme, host) = address.split_once("://").unwrap_or(("tcp", address));
-    if scheme != "tcp" {
-        let why = format!("the scheme {scheme:?} is not supported");
-        return Err(BindError::Address { address: address.to_owned(), why });
-    }
-    if !host.contains(':') {
-        let why = "there is no port".to_owned();
-        return Err(BindError::Address { address: address.to_owned(), why });
-    }
+async fn bind(address: &str, origins: &[String]) -> Result<Listener, BindError> {
+    let (transport, place) = parse(address, origins)
+        .map_err(|why| BindError::Address { address: address.to_owned(), why })?;
     let listen = |source| BindError::Listen { address: address.to_owned(), source };
-    TcpListener::bind(host).await.map_err(listen)
+    let socket = TcpListener::bind(place).await.map_err(listen)?;
+    Ok(Listener { name: address.into(), socket, transport })
+}
+
+/// `tcp://HOST:PORT`, `HOST:PORT` or `ws://HOST:PORT/PATH`: what is spoken there, and the place.
+fn parse<'a>(address: &'a str, origins: &[String]) -> Result<(Transport, &'a str), String> {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("tcp", address));
+    let (place, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let transport = match scheme {
+        "tcp" if path.is_empty() => Transport::Tcp,
+        "tcp" => return Err(format!("the path {path:?} has no meaning over TCP")),
+        "ws" if path.contains(['?', '#']) || !path.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            return Err(format!("{path:?} is not a path"));
+        }
+        "ws" => {
+            let path = if path.len() > 1 { path } else { WEBSOCKET_PATH };
+            let doorway = Doorway { path: path.to_owned(), origins: origins.to_vec() };
+            Transport::WebSocket(Arc::new(doorway))
+        }
+        _ => return Err(format!("the scheme {scheme:?} is not supported")),
+    };
+    if !place.contains(':') {
+        return Err("there is no port".to_owned());
+    }
+    Ok((transport, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The place and the path of an address, or what is wrong with it.
+    fn parts(address: &str) -> Result<(&str, Option<String>), String> {
+        parse(address, &[]).map(|(transport, place)| match transport {
+            Transport::Tcp => (place, None),
+            Transport::WebSocket(doorway) => (place, Some(doorway.path.clone())),
+        })
+    }
+
+    #[test]
+    fn an_address_names_a_transport_and_a_place() {
+        assert_eq!(parts("tcp://[::1]:1883"), Ok(("[::1]:1883", None)));
+        assert_eq!(parts("localhost:0"), Ok(("localhost:0", None)));
+        for (address, path) in [
+            ("ws://127.0.0.1:8083", "/mqtt"),
+            ("ws://127.0.0.1:8083/", "/mqtt"),
+            ("ws://127.0.0.1:8083/a/b", "/a/b"),
+        ] {
+            assert_eq!(parts(address), Ok(("127.0.0.1:8083", Some(path.to_owned()))));
+        }
+        for (address, why) in [
+            ("tcp://h:1/mqtt", "no meaning over TCP"),
+            ("wss://h:1", "not supported"),
+            ("ws://h/mqtt", "no port"),
+            ("ws://h:1/a?b", "not a path"),
+        ] {
+            assert!(parts(address).unwrap_err().contains(why), "{address}");
+        }
+    }
 }

@@ -12,7 +12,6 @@ use std::{
 use mqtt_packet::ReasonCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
     sync::{Notify, Semaphore, watch},
     task::JoinSet,
 };
@@ -24,7 +23,10 @@ use crate::{
         login::Peer,
     },
     local::LocalClient,
-    net::{clock::Clock, listen},
+    net::{
+        clock::Clock,
+        listen::{self, Listener},
+    },
 };
 
 /// What all tasks of a server share.
@@ -42,7 +44,7 @@ pub(crate) struct Shared {
 /// Nothing is accepted before [`Server::run_until`] is polled.
 pub struct Server {
     shared: Arc<Shared>,
-    listeners: Vec<(Arc<str>, TcpListener)>,
+    listeners: Vec<Listener>,
     stop: watch::Sender<bool>,
     served: JoinSet<()>,
 }
@@ -75,7 +77,7 @@ impl Server {
         ServerBuilder::new()
     }
 
-    pub(crate) fn new(broker: Broker, listeners: Vec<(Arc<str>, TcpListener)>) -> Self {
+    pub(crate) fn new(broker: Broker, listeners: Vec<Listener>) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             broker: Arc::new(broker),
@@ -97,7 +99,7 @@ impl Server {
     /// # Errors
     /// The operating system does not say.
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(|(_, listener)| listener.local_addr()).collect()
+        self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
     }
 
     /// A handle that stays valid while the server runs.
@@ -111,9 +113,9 @@ impl Server {
     /// and hands the sessions to the store.
     pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> ShutdownReport {
         let mut acceptors = JoinSet::new();
-        for (name, listener) in std::mem::take(&mut self.listeners) {
+        for listener in std::mem::take(&mut self.listeners) {
             let stop = self.stop.subscribe();
-            acceptors.spawn(listen::accept(listener, name, self.shared.clone(), stop));
+            acceptors.spawn(listen::accept(listener, self.shared.clone(), stop));
         }
         let housekeeping = self.served.spawn(housekeep(self.shared.clone()));
         let sys = self.served.spawn(publish_sys(self.shared.clone()));

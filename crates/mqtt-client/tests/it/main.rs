@@ -10,3 +10,4 @@ mod publishing;
 mod script;
 mod sessions;
 mod streams;
+mod websocket;

@@ -13,24 +13,42 @@ use tokio::{
 
 use crate::{
     core::{broker::ConnectionCount, connection::Connection, login::Peer},
-    net::driver::Driver,
+    net::{
+        driver::Driver,
+        websocket::{Doorway, WebSocket},
+    },
     server::Shared,
 };
 
 /// After an accept that failed for want of descriptors the listener waits this long.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// Where clients come in.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// The address as it was given; authenticators see it.
+    pub(crate) name: Arc<str>,
+    pub(crate) socket: TcpListener,
+    pub(crate) transport: Transport,
+}
+
+/// What is spoken below MQTT.
+#[derive(Clone, Debug)]
+pub(crate) enum Transport {
+    Tcp,
+    WebSocket(Arc<Doorway>),
+}
+
 /// Accepts connections until the server stops; then gives the tasks of its connections back.
 pub(crate) async fn accept(
-    listener: TcpListener,
-    name: Arc<str>,
+    listener: Listener,
     shared: Arc<Shared>,
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.socket.accept() => accepted,
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
                 report_panic(ended);
                 continue;
@@ -38,10 +56,10 @@ pub(crate) async fn accept(
             _ = stop.wait_for(|stop| *stop) => return tasks,
         };
         match accepted {
-            Ok((stream, peer)) => start(stream, peer, &name, &shared, &mut tasks),
+            Ok((stream, peer)) => start(stream, peer, &listener, &shared, &mut tasks),
             Err(error) => {
                 if shared.broker.log_limit.permits(None, shared.clock.now()) {
-                    tracing::error!(%error, listener = %name, "cannot accept a connection");
+                    tracing::error!(%error, listener = %listener.name, "cannot accept a connection");
                 }
                 tokio::time::sleep(BACK_OFF).await;
             }
@@ -52,7 +70,7 @@ pub(crate) async fn accept(
 fn start(
     stream: TcpStream,
     address: SocketAddr,
-    name: &Arc<str>,
+    listener: &Listener,
     shared: &Arc<Shared>,
     tasks: &mut JoinSet<()>,
 ) {
@@ -62,8 +80,15 @@ fn start(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let peer = Peer { address: Some(address), listener: name.clone() };
-    tasks.spawn(drive(stream, peer, count, shared));
+    let peer = Peer { address: Some(address), listener: listener.name.clone() };
+    match &listener.transport {
+        Transport::Tcp => tasks.spawn(drive(stream, peer, count, shared)),
+        Transport::WebSocket(doorway) => {
+            let packet_bytes_max = shared.broker.limits.protocol.maximum_packet_size;
+            let io = WebSocket::new(stream, doorway.clone(), packet_bytes_max);
+            tasks.spawn(drive(io, peer, count, shared))
+        }
+    };
 }
 
 /// The task of one connection, over any transport.

@@ -3,3 +3,4 @@
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod listen;
+pub(crate) mod websocket;

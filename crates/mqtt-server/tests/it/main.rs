@@ -18,3 +18,4 @@ mod restart;
 mod shutdown;
 mod stuck;
 mod takeover;
+mod websocket;

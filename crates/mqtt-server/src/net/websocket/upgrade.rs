@@ -1,0 +1,243 @@
+//! The opening handshake.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tungstenite::handshake::{
+    machine::TryParse,
+    server::{Request, create_response, write_response},
+};
+
+/// A request is at most this long, in bytes.
+const REQUEST_BYTES_MAX: usize = 8 * 1024;
+
+/// What stands behind a request.
+const END: &[u8] = b"\r\n\r\n";
+
+/// Where a listener lets clients in.
+#[derive(Debug)]
+pub(crate) struct Doorway {
+    /// The path, with its slash.
+    pub(crate) path: String,
+    /// The pages whose scripts may connect; empty for all.
+    pub(crate) origins: Vec<String>,
+}
+
+/// A request that is being read.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    doorway: Arc<Doorway>,
+    request: Vec<u8>,
+}
+
+/// What the client is told.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) bytes: Vec<u8>,
+    /// Why it may not come in.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// A status, and why.
+type Refusal = (&'static str, &'static str);
+
+impl Upgrade {
+    pub(super) const fn new(doorway: Arc<Doorway>) -> Self {
+        Self { doorway, request: Vec::new() }
+    }
+
+    /// Reads the request.
+    pub(super) fn poll_request<T: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut T,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Answer>> {
+        loop {
+            let mut chunk = [0; 1024];
+            let mut chunk = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk))?;
+            if chunk.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            if let Some(answer) = self.handle_input(chunk.filled()) {
+                return Poll::Ready(Ok(answer));
+            }
+        }
+    }
+
+    fn handle_input(&mut self, input: &[u8]) -> Option<Answer> {
+        // Only what is new can hold the end, so a request that comes byte by byte is cheap too.
+        let searched = self.request.len().saturating_sub(END.len() - 1);
+        self.request.extend_from_slice(input);
+        let new = self.request.get(searched..).unwrap_or_default();
+        let verdict = match new.windows(END.len()).position(|window| window == END) {
+            _ if self.request.len() > REQUEST_BYTES_MAX => {
+                Err(("431 Request Header Fields Too Large", "the request is longer than 8 KiB"))
+            }
+            None => return None,
+            Some(at) if searched + at + END.len() < self.request.len() => {
+                Err(("400 Bad Request", "bytes behind the request, before its answer"))
+            }
+            Some(_) => accept(&self.request, &self.doorway),
+        };
+        Some(match verdict {
+            Ok(bytes) => Answer { bytes, refused: None },
+            Err(refusal) => refuse(refusal),
+        })
+    }
+}
+
+fn accept(request: &[u8], doorway: &Doorway) -> Result<Vec<u8>, Refusal> {
+    let Ok(Some((_, request))) = Request::try_parse(request) else {
+        return Err(("400 Bad Request", "not an HTTP/1.1 request to GET something"));
+    };
+    if request.uri().path() != doorway.path {
+        return Err(("404 Not Found", "there is no MQTT at this path"));
+    }
+    check_single(&request)?;
+    let mut response = create_response(&request)
+        .map_err(|_| ("400 Bad Request", "not a WebSocket handshake of version 13"))?;
+    check_origin(&request, doorway)?;
+    let protocol = sub_protocol(&request)?;
+    if let Ok(protocol) = protocol.parse() {
+        response.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+    }
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, &response)
+        .map_err(|_| ("500 Internal Server Error", "there is no answer"))?;
+    Ok(bytes)
+}
+
+/// Of two values, proxies and servers may each believe another one.
+fn check_single(request: &Request) -> Result<(), Refusal> {
+    for name in ["Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version"] {
+        if request.headers().get_all(name).iter().nth(1).is_some() {
+            return Err(("400 Bad Request", "a header that may stand once stands twice"));
+        }
+    }
+    Ok(())
+}
+
+/// A request without an origin does not come from a page: there is nobody to be protected.
+fn check_origin(request: &Request, doorway: &Doorway) -> Result<(), Refusal> {
+    let Some(origin) = request.headers().get("Origin") else { return Ok(()) };
+    let known = doorway.origins.iter().any(|known| origin.as_bytes() == known.as_bytes());
+    if known || doorway.origins.is_empty() {
+        return Ok(());
+    }
+    Err(("403 Forbidden", "pages of this origin may not connect"))
+}
+
+/// `mqtt`, whatever else is offered [MQTT-6.0.0-4]; without it a client does not speak MQTT
+/// [MQTT-6.0.0-3]. 3.1 has no name of its own in a standard; its clients say `mqttv3.1` (D31-25).
+fn sub_protocol(request: &Request) -> Result<&'static str, Refusal> {
+    let offers = request.headers().get_all("Sec-WebSocket-Protocol");
+    let offers = || {
+        let lists = offers.iter().filter_map(|list| list.to_str().ok());
+        lists.flat_map(|list| list.split(',')).map(str::trim)
+    };
+    let offered = |name| offers().any(|offer| offer == name).then_some(name);
+    offered("mqtt")
+        .or_else(|| offered("mqttv3.1"))
+        .ok_or(("400 Bad Request", "the sub-protocol mqtt is not offered"))
+}
+
+fn refuse((status, why): Refusal) -> Answer {
+    let length = why.len() + 1;
+    let bytes = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{why}\n"
+    );
+    Answer { bytes: bytes.into_bytes(), refused: Some(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status line, and the sub-protocol that was chosen, when these lines change a good request.
+    fn answer(path: &str, lines: &str) -> (String, Option<String>) {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: example.org\r\nUpgrade: WebSocket\r\n\
+             Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{lines}\r\n"
+        );
+        let said = answer_to(request.as_bytes()).unwrap();
+        let text = String::from_utf8(said.bytes).unwrap();
+        assert!(text.contains("\r\n\r\n") && !text.to_lowercase().contains("extensions"), "{text}");
+        let status = text.split(' ').nth(1).unwrap().to_owned();
+        assert_eq!(status == "101", said.refused.is_none());
+        let mut words = text.split("\r\n").filter_map(|line| line.split_once(": "));
+        let protocol = words.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"));
+        (status, protocol.map(|(_, value)| value.to_owned()))
+    }
+
+    fn answer_to(request: &[u8]) -> Option<Answer> {
+        let origins = vec!["https://a.example".to_owned()];
+        let mut upgrade = Upgrade::new(Arc::new(Doorway { path: "/mqtt".into(), origins }));
+        request.chunks(7).find_map(|chunk| upgrade.handle_input(chunk))
+    }
+
+    #[test]
+    fn mqtt_is_chosen_exactly() {
+        // [MQTT-6.0.0-3], [MQTT-6.0.0-4], D31-25
+        for (offers, chosen) in [
+            ("mqtt", Some("mqtt")),
+            ("foo, mqtt", Some("mqtt")),
+            ("mqttv3.1,mqtt , foo", Some("mqtt")),
+            ("mqttv3.1", Some("mqttv3.1")),
+            ("foo\r\nSec-WebSocket-Protocol: mqtt", Some("mqtt")),
+            ("MQTT", None),
+            ("mqtt5", None),
+            ("", None),
+        ] {
+            let status = if chosen.is_some() { "101" } else { "400" };
+            let expected = (status.to_owned(), chosen.map(str::to_owned));
+            let lines = format!("Sec-WebSocket-Protocol: {offers}\r\n");
+            assert_eq!(answer("/mqtt", &lines), expected, "{offers}");
+        }
+        assert_eq!(answer("/mqtt", "").0, "400");
+    }
+
+    #[test]
+    fn what_else_decides() {
+        let protocol = "Sec-WebSocket-Protocol: mqtt\r\n";
+        for (path, lines, status) in [
+            ("/mqtt?from=page", "", "101"),
+            ("/", "", "404"),
+            ("/mqtt/", "", "404"),
+            ("http://h/mqtt", "", "101"),
+            ("/mqtt", "Origin: https://a.example\r\n", "101"),
+            ("/mqtt", "Origin: https://b.example\r\n", "403"),
+            ("/mqtt", "Origin: https://a.example\r\nOrigin: https://a.example\r\n", "400"),
+            ("/mqtt", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "400"),
+            ("/mqtt", "Sec-WebSocket-Extensions: permessage-deflate\r\n", "101"),
+        ] {
+            assert_eq!(answer(path, &format!("{protocol}{lines}")).0, status, "{path} {lines}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_handshake_is_refused() {
+        let long = format!("GET /mqtt HTTP/1.1\r\nX: {}", "x".repeat(8 * 1024));
+        let many = format!("GET /mqtt HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(1000));
+        for (request, status) in [
+            ("GET /mqtt HTTP/1.1\r\nHost: h\r\n\r\n", "400"),
+            ("GET /mqtt HTTP/1.0\r\n\r\n", "400"),
+            ("POST /mqtt HTTP/1.1\r\n\r\n", "400"),
+            ("\u{10}\0\u{4}MQTT\r\n\r\n", "400"),
+            ("GET /mqtt HTTP/1.1\r\n\r\nmore", "400"),
+            (&many, "400"),
+            (&long, "431"),
+        ] {
+            let said = String::from_utf8(answer_to(request.as_bytes()).unwrap().bytes).unwrap();
+            assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{request:.40}: {said}");
+        }
+        assert!(answer_to(b"GET /mqtt HTTP/1.1\r\n").is_none(), "the rest may come");
+    }
+}
