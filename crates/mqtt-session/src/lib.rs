@@ -20,6 +20,7 @@ pub mod violation;
 mod alias;
 mod flights;
 mod link;
+mod reason_string;
 mod receiver;
 mod sender;
 

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, ops::Range};
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{
     Ack, DecodeError, PacketId, PacketType, PublishProperties, QoS, RawPublish, ReasonCode,
-    Version, frame,
+    Version, ack::encode_short, frame,
 };
 use mqtt_topics::TopicNameRef;
 
@@ -16,6 +16,7 @@ use crate::{
     ledger::{DropReason, Ledger},
     negotiated::Negotiated,
     output::Output,
+    reason_string::refuse_message,
     receiver::Admission,
     run::{MessageParts, Run, Wire},
     sender::{Acknowledged, Lost, Transmit},
@@ -423,11 +424,24 @@ impl Link {
             QoS::ExactlyOnce => PacketType::PubRec,
         };
         let version = self.negotiated.version;
+        let words = self.words(reason);
         for frame in run.frames() {
             let Some(id) = frame.publish.packet_id else { continue };
-            mqtt_packet::ack::encode_short(packet, id, reason, version, self.out.tail());
+            match words {
+                None => encode_short(packet, id, reason, version, self.out.tail()),
+                Some(words) => {
+                    let ack = Ack::new(id, reason);
+                    refuse_message(&mut self.out, &self.negotiated, packet, ack, words);
+                }
+            }
             self.session.receiver.answered(run.qos(), id, reason);
         }
+    }
+
+    /// What a server says to a client beside a reason code.
+    fn words(&self, reason: ReasonCode) -> Option<&'static str> {
+        let says = reason.is_error() && self.role == Role::Server && self.negotiated.wants_words();
+        says.then(|| reason.name())
     }
 
     /// Sends messages, or keeps them until the window opens.

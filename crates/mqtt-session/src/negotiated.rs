@@ -37,6 +37,11 @@ impl Negotiated {
         }
     }
 
+    /// Whether an answer that says no may say why in words, on any packet [MQTT-3.1.2-29].
+    pub(crate) const fn wants_words(&self) -> bool {
+        self.version.is_v5() && self.problem_information
+    }
+
     /// The form of a PUBLISH to the peer.
     #[must_use]
     pub fn wire(&self) -> Wire {

@@ -1,6 +1,9 @@
 //! What the server announces, and the packets of the handshake.
 
-use mqtt_packet::{Auth, AuthProperties, ConnAck, ConnAckProperties, QoS, ReasonCode, Version};
+use mqtt_packet::{
+    Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeErrorKind, QoS, ReasonCode,
+    Version, frame,
+};
 
 use super::{Accept, ConnectRequest, ServerConfig};
 use crate::{negotiated::Negotiated, output::Output, violation::Violation};
@@ -57,14 +60,29 @@ impl ServerConfig {
     }
 }
 
-/// CONNACK with a refusal, if it fits [MQTT-3.2.2-7].
-pub(super) fn refuse(out: &mut Output, version: Version, reason: ReasonCode, limit: u32) {
-    let properties = ConnAckProperties::default();
-    let connack = ConnAck { session_present: false, reason, properties };
-    if connack.encoded_len(version).is_ok_and(|len| len <= limit as usize) {
-        // Encoding writes nothing when it fails, and this packet does not.
-        let _ = connack.encode(version, out.tail());
+/// CONNACK with a refusal, if it fits [MQTT-3.2.2-7]; in 5.0 with the words as its Reason String, if
+/// that fits too [MQTT-3.2.2-19].
+pub(super) fn refuse(
+    out: &mut Output,
+    version: Version,
+    reason: ReasonCode,
+    words: &str,
+    limit: u32,
+) {
+    for reason_string in [Some(words).filter(|_| version.is_v5()), None] {
+        let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+        let connack = ConnAck { session_present: false, reason, properties };
+        if connack.encoded_len(version).is_ok_and(|len| len <= limit as usize) {
+            // Encoding writes nothing when it fails, and this packet does not.
+            let _ = connack.encode(version, out.tail());
+            return;
+        }
     }
+}
+
+/// What SUBACK and UNSUBACK say in words: why the first filter of those refused was.
+pub(super) fn words_for(reasons: &[u8]) -> Option<&'static str> {
+    reasons.iter().map(|&code| ReasonCode(code)).find(|code| code.is_error()).map(ReasonCode::name)
 }
 
 pub(super) fn write_auth(
@@ -91,4 +109,22 @@ pub(super) fn check_method(auth: &Auth<'_>, method: Option<&str>) -> Result<(), 
         (given, Some(_)) if given == method => Ok(()),
         _ => Err(Violation::protocol("MQTT-4.12.0-5", "AUTH with another method than CONNECT")),
     }
+}
+
+/// The version that the CONNECT in `buf` names, or why it names none; `None` if it is not there.
+pub(super) fn connect_version(buf: &[u8]) -> Option<Result<Version, DecodeErrorKind>> {
+    let is_connect = buf.first()? >> 4 == 1;
+    let header = frame::peek(buf, u32::MAX).ok()??;
+    let body = buf.get(header.header_len..)?;
+    is_connect.then(|| Connect::peek_version(body).map_err(|error| error.kind))
+}
+
+/// The Maximum Packet Size of a client whose CONNECT is in `buf`, if that can be read.
+pub(super) fn connect_limit(buf: &[u8]) -> u32 {
+    let header = frame::peek(buf, u32::MAX).ok().flatten();
+    let connect = header.and_then(|header| {
+        let body = buf.get(header.header_len..)?;
+        Connect::parse(header.first, body).ok()
+    });
+    connect.and_then(|connect| connect.properties.maximum_packet_size).unwrap_or(u32::MAX)
 }

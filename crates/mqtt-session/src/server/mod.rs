@@ -20,12 +20,12 @@ mod request;
 
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{
-    ConnAck, Connect, DecodeErrorKind, Packet, PacketId, ReasonCode, SubAck, UnsubAck, Version,
-    frame,
+    AckProperties, ConnAck, Connect, DecodeErrorKind, Packet, PacketId, ReasonCode, SubAck,
+    UnsubAck, Version, frame,
 };
 
 use self::{
-    answer::{refuse, write_auth},
+    answer::{connect_limit, connect_version, refuse, words_for, write_auth},
     connecting::Connecting,
     open::Open,
 };
@@ -59,7 +59,7 @@ pub struct ServerEndpoint {
 #[derive(Copy, Clone, Debug)]
 enum Ending {
     Left,
-    Failed(ReasonCode),
+    Failed(Violation),
 }
 
 #[derive(Debug)]
@@ -190,7 +190,7 @@ impl ServerEndpoint {
     pub fn poll_event(&mut self, now: Time) -> Option<ServerEvent> {
         match self.ending.take() {
             Some(Ending::Left) => self.close(Output::default()),
-            Some(Ending::Failed(reason)) => self.fail(reason),
+            Some(Ending::Failed(violation)) => self.fail(violation),
             None => {}
         }
         match &mut self.state {
@@ -284,20 +284,21 @@ impl ServerEndpoint {
     /// A CONNECT that cannot be taken is refused in the form of its version, as far as that is
     /// known and permitted [MQTT-3.1.4-1].
     fn refuse_violation(&mut self, buf: &mut BytesMut, violation: Violation) {
-        let version = connect_version(buf);
+        let (version, limit) = (connect_version(buf), connect_limit(buf));
         buf.clear();
         let mut out = Output::default();
+        let Violation { reason, what, .. } = violation;
         match version {
-            Some(Ok(Version::V5)) => refuse(&mut out, Version::V5, violation.reason, u32::MAX),
+            Some(Ok(Version::V5)) => refuse(&mut out, Version::V5, reason, what, limit),
             // 3.1.1 has a return code for few things; for the others the close must do.
-            Some(Ok(version)) if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
-                refuse(&mut out, version, violation.reason, u32::MAX);
+            Some(Ok(version)) if reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
+                refuse(&mut out, version, reason, what, limit);
             }
             // Return code 1 in the form of 3.1.1, which both standards permit: a bridge that sets
             // the bridge bit falls back on it (D31-02).
             Some(Err(DecodeErrorKind::UnsupportedProtocolLevel { .. })) => {
                 let reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
-                refuse(&mut out, Version::V311, reason, u32::MAX);
+                refuse(&mut out, Version::V311, reason, what, limit);
             }
             _ => {}
         }
@@ -355,7 +356,8 @@ impl ServerEndpoint {
         if let State::Connecting(connecting) = &mut self.state {
             let mut out = std::mem::take(&mut connecting.out);
             let negotiated = &connecting.negotiated;
-            refuse(&mut out, negotiated.version, reason, negotiated.maximum_packet_size);
+            let limit = negotiated.maximum_packet_size;
+            refuse(&mut out, negotiated.version, reason, reason.name(), limit);
             self.close(out);
         }
     }
@@ -414,18 +416,21 @@ impl ServerEndpoint {
 
     /// Answers a SUBSCRIBE, one reason for each filter [MQTT-3.8.4-6].
     pub fn suback(&mut self, packet_id: PacketId, reasons: &[u8]) {
-        self.answer(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
+        self.answer(reasons, |properties| {
+            Packet::SubAck(SubAck { packet_id, properties, reasons })
+        });
     }
 
     /// Answers an UNSUBSCRIBE, one reason for each filter [MQTT-3.11.3-1].
     pub fn unsuback(&mut self, packet_id: PacketId, reasons: &[u8]) {
-        let properties = Default::default();
-        self.answer(&Packet::UnsubAck(UnsubAck { packet_id, properties, reasons }));
+        self.answer(reasons, |properties| {
+            Packet::UnsubAck(UnsubAck { packet_id, properties, reasons })
+        });
     }
 
-    fn answer(&mut self, packet: &Packet<'_>) {
+    fn answer<'a>(&mut self, reasons: &'a [u8], packet: impl Fn(AckProperties<'a>) -> Packet<'a>) {
         if let State::Open(open) = &mut self.state {
-            open.write(packet);
+            open.answer(words_for(reasons), packet);
         }
     }
 
@@ -440,7 +445,7 @@ impl ServerEndpoint {
     pub fn disconnect(&mut self, reason: ReasonCode) {
         match &mut self.state {
             State::Open(open) => {
-                open.disconnect(reason);
+                open.disconnect(reason, reason.is_error().then(|| reason.name()));
                 self.close_keeping_output();
             }
             State::Connecting(_) => self.refuse(reason),
@@ -458,22 +463,27 @@ impl ServerEndpoint {
     }
 
     fn end_with(&mut self, violation: Violation) -> ServerEvent {
-        self.ending = Some(Ending::Failed(violation.reason));
+        self.ending = Some(Ending::Failed(violation));
         ServerEvent::Failed(violation)
     }
 
-    fn fail(&mut self, reason: ReasonCode) {
+    fn fail(&mut self, violation: Violation) {
+        let Violation { reason, what, .. } = violation;
         match &mut self.state {
             State::Connecting(connecting) => {
                 let mut out = std::mem::take(&mut connecting.out);
                 if connecting.awaits_auth {
                     let negotiated = &connecting.negotiated;
                     let limit = negotiated.maximum_packet_size;
-                    refuse(&mut out, negotiated.version, reason, limit);
+                    refuse(&mut out, negotiated.version, reason, what, limit);
                 }
                 self.close(out);
             }
-            _ => self.disconnect(reason),
+            State::Open(open) => {
+                open.disconnect(reason, Some(what));
+                self.close_keeping_output();
+            }
+            _ => self.close(Output::default()),
         }
     }
 
@@ -605,7 +615,7 @@ impl ServerEndpoint {
             _ => Violation::protocol("U5-025", "no CONNECT accepted within the connect timeout"),
         };
         if self.is_open() {
-            self.fail(violation.reason);
+            self.fail(violation);
         } else {
             self.close(Output::default());
         }
@@ -618,12 +628,4 @@ impl ServerEndpoint {
             open.link.shrink();
         }
     }
-}
-
-/// The version that the CONNECT in `buf` names, or why it names none; `None` if it is not there.
-fn connect_version(buf: &[u8]) -> Option<Result<Version, DecodeErrorKind>> {
-    let is_connect = buf.first()? >> 4 == 1;
-    let header = frame::peek(buf, u32::MAX).ok()??;
-    let body = buf.get(header.header_len..)?;
-    is_connect.then(|| Connect::peek_version(body).map_err(|error| error.kind))
 }

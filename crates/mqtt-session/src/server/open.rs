@@ -1,13 +1,13 @@
 //! An open connection: the packets that are the server's role alone.
 
 use bytes::Bytes;
-use mqtt_packet::{Disconnect, DisconnectProperties, Packet, ReasonCode};
+use mqtt_packet::{AckProperties, Disconnect, DisconnectProperties, Packet, ReasonCode};
 
 use super::{
     ServerEvent,
     answer::{check_method, write_auth},
 };
-use crate::{link::Link, time::Time, violation::Violation};
+use crate::{link::Link, reason_string::reason_string, time::Time, violation::Violation};
 
 #[derive(Debug)]
 pub(super) struct Open {
@@ -63,22 +63,37 @@ impl Open {
         write_auth(&mut self.link.out, version, reason, self.method.as_deref(), data);
     }
 
-    /// Writes a packet, unless it is too large for the client [MQTT-3.1.2-24].
-    pub(super) fn write(&mut self, packet: &Packet<'_>) {
+    /// Writes an answer with words as its Reason String, or without any if the client wants none
+    /// [MQTT-3.1.2-29] or they make it too large [MQTT-3.9.2-1], [MQTT-3.11.2-1].
+    pub(super) fn answer<'a>(
+        &mut self,
+        words: Option<&'a str>,
+        packet: impl Fn(AckProperties<'a>) -> Packet<'a>,
+    ) {
+        let words = words.filter(|_| self.link.negotiated.wants_words());
+        let written = words.is_some() && self.write(&packet(reason_string(words)));
+        if !written {
+            self.write(&packet(reason_string(None)));
+        }
+    }
+
+    /// Writes a packet, unless it is too large for the client [MQTT-3.1.2-24]; whether it did.
+    pub(super) fn write(&mut self, packet: &Packet<'_>) -> bool {
         let negotiated = &self.link.negotiated;
         let fits = packet
             .encoded_len(negotiated.version)
             .is_ok_and(|len| len <= negotiated.maximum_packet_size as usize);
-        if fits {
-            // Encoding writes nothing when it fails, and these packets do not.
-            let _ = packet.encode(negotiated.version, self.link.out.tail());
-        }
+        fits && packet.encode(negotiated.version, self.link.out.tail()).is_ok()
     }
 
-    pub(super) fn disconnect(&mut self, reason: ReasonCode) {
-        if self.link.version().is_v5() {
-            let properties = DisconnectProperties::default();
-            self.write(&Packet::Disconnect(Disconnect { reason, properties }));
+    /// DISCONNECT, with words as its Reason String if they fit [MQTT-3.14.2-3].
+    pub(super) fn disconnect(&mut self, reason: ReasonCode, words: Option<&str>) {
+        if !self.link.version().is_v5() {
+            return;
+        }
+        let properties = DisconnectProperties { reason_string: words, ..Default::default() };
+        if !self.write(&Packet::Disconnect(Disconnect { reason, properties })) {
+            self.write(&Packet::Disconnect(Disconnect::new(reason)));
         }
     }
 

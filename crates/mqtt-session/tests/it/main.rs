@@ -11,6 +11,7 @@ mod inbox_model;
 mod limits;
 mod pair;
 mod quiet;
+mod reason_strings;
 mod resume;
 mod store;
 mod violations;
