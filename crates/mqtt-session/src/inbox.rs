@@ -137,17 +137,18 @@ impl Inbox {
         if !self.online || self.bytes < self.limits.high_water_bytes {
             return Pressure::None;
         }
-        let since = *self.full_since.get_or_insert(now);
+        self.full_since.get_or_insert(now);
+        if self.is_pressing(now) { Pressure::Wait } else { Pressure::None }
+    }
+
+    /// Whether publishers should still wait for this receiver at `now`: from the moment it reached
+    /// the high-water mark until it is down to half of it, or was marked slow.
+    pub fn is_pressing(&mut self, now: Time) -> bool {
+        let Some(since) = self.full_since else { return false };
         if now.millis_since(since) >= self.limits.slow_after_millis {
             self.slow = true;
         }
-        if self.slow { Pressure::None } else { Pressure::Wait }
-    }
-
-    /// Whether publishers should still wait for this receiver at `now`. A receiver that stays
-    /// behind is marked slow here as well as in [`Inbox::push`].
-    pub fn is_pressing(&mut self, now: Time) -> bool {
-        self.full_since.is_some() && self.pressure(now) == Pressure::Wait
+        self.online && !self.slow
     }
 
     /// When a publisher that waits should look again, at the latest.

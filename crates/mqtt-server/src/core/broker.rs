@@ -251,8 +251,8 @@ impl Broker {
             return ReasonCode::TOPIC_NAME_INVALID;
         };
         let receivers = self.receivers(publisher.map(|slot| slot.id), topic);
-        let mut blocked = Vec::new();
-        self.hand_out(run, &receivers, now, traffic, &mut blocked)
+        let mut behind = super::pressure::Behind::default();
+        self.hand_out(run, &receivers, now, traffic, &mut behind)
     }
 }
 

@@ -16,7 +16,7 @@ use mqtt_auth::Exchange;
 use mqtt_packet::ReasonCode;
 use mqtt_session::{
     Delivery, DropReason, Ledger, Output, Run, RunSpan, ServerEndpoint, ServerEvent, Time,
-    Violation, WillRequest,
+    Violation, WillRequest, time::earliest,
 };
 use mqtt_topics::TopicNameRef;
 
@@ -24,6 +24,7 @@ use super::{
     broker::{Broker, ConnectionCount},
     handshake::{Arriving, LoggingIn},
     login::{Credentials, LoginJob, Peer},
+    pressure::Pressure,
     replay::Replay,
     route::{Route, RouteCache},
     slot::{Report, Slot},
@@ -41,8 +42,8 @@ pub(crate) struct Connection {
     pub(super) traffic: Traffic,
     /// What happened to messages on this side of the endpoint.
     pub(super) done: Ledger,
-    /// Receivers that are behind: nothing is read until they have caught up.
-    blocked: Vec<Arc<Slot>>,
+    /// Receivers that are behind, and what they hold up.
+    pressure: Pressure,
     pub(super) replays: VecDeque<Replay>,
     taken: VecDeque<Delivery>,
     /// The time of the last call.
@@ -80,7 +81,7 @@ impl Connection {
             routes: Default::default(),
             traffic: Traffic::default(),
             done: Ledger::default(),
-            blocked: Vec::new(),
+            pressure: Pressure::default(),
             replays: VecDeque::new(),
             taken: VecDeque::new(),
             now,
@@ -88,19 +89,25 @@ impl Connection {
         }
     }
 
-    /// Whether bytes should be read now. Not while a receiver is behind: its publishers wait. A
-    /// connection that may not read still writes, so that no circle of waiting can close.
-    pub(crate) fn wants_input(&mut self, now: Time) -> bool {
-        if let Stage::Open(client) = &self.stage
-            && !self.blocked.is_empty()
-        {
-            self.blocked.retain(|slot| slot.holds_back(&client.slot, now));
+    /// Whether bytes should be read now. A connection that may not read still writes, so that no
+    /// circle of waiting can close.
+    pub(crate) fn wants_input(&self) -> bool {
+        !self.is_stopped()
+            && self.endpoint.wants_input()
+            && self.endpoint.output().len() < 2 * self.broker.limits.output_bytes_max
+    }
+
+    /// Looks whether the receivers that the client waits for have caught up.
+    fn poll_pressure(&mut self, now: Time) {
+        let Stage::Open(client) = &self.stage else { return };
+        if self.pressure.is_none() {
+            return;
+        }
+        if self.pressure.stops_reading(self.broker.limits.protocol.receive_maximum) {
             // While nothing was read, the client could not be heard.
             self.endpoint.renew_keep_alive(now);
         }
-        self.blocked.is_empty()
-            && self.endpoint.wants_input()
-            && self.endpoint.output().len() < 2 * self.broker.limits.output_bytes_max
+        self.pressure.poll(&client.slot, &mut self.endpoint, now);
     }
 
     /// Takes whole packets out of `buf` and does what they ask for.
@@ -152,13 +159,14 @@ impl Connection {
         let Some(run) = self.endpoint.run(&span) else { return };
         self.traffic.published += u64::from(run.count());
         let reason = if route.allowed {
-            let Self { broker, traffic, blocked, .. } = self;
-            broker.hand_out(&run, &route.receivers, now, traffic, blocked)
+            let Self { broker, traffic, pressure, .. } = self;
+            let behind = pressure.receivers(run.qos());
+            broker.hand_out(&run, &route.receivers, now, traffic, behind)
         } else {
             self.traffic.denied += u64::from(run.count());
             ReasonCode::NOT_AUTHORIZED
         };
-        self.endpoint.acknowledge(&run, reason);
+        self.pressure.acknowledge(&run, reason, &mut self.endpoint);
     }
 
     /// A message that stands alone: retained, or with properties of its own.
@@ -176,13 +184,13 @@ impl Connection {
             self.traffic.denied += 1;
             ReasonCode::QUOTA_EXCEEDED
         } else if let Ok(topic) = topic {
-            let Self { broker, traffic, blocked, .. } = self;
+            let Self { broker, traffic, pressure, .. } = self;
             let receivers = broker.receivers(Some(client.slot.id), topic);
-            broker.hand_out(run, &receivers, now, traffic, blocked)
+            broker.hand_out(run, &receivers, now, traffic, pressure.receivers(run.qos()))
         } else {
             ReasonCode::TOPIC_NAME_INVALID
         };
-        self.endpoint.acknowledge(run, reason);
+        self.pressure.acknowledge(run, reason, &mut self.endpoint);
     }
 
     fn handle_event(&mut self, event: ServerEvent, now: Time) {
@@ -223,9 +231,11 @@ impl Connection {
         self.endpoint.disconnect(reason);
     }
 
-    /// Moves messages from the session's inbox towards the socket, as far as there is room.
+    /// Moves messages from the session's inbox towards the socket, as far as there is room, and
+    /// acknowledgements whose time has come.
     pub(crate) fn poll_deliveries(&mut self, now: Time) {
         self.now = now;
+        self.poll_pressure(now);
         loop {
             let Stage::Open(client) = &self.stage else { return };
             let slot = client.slot.clone();
@@ -316,15 +326,21 @@ impl Connection {
 
     /// When [`Connection::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        if self.blocked.is_empty() {
+        if self.pressure.is_none() {
             return self.endpoint.poll_timeout();
         }
-        self.blocked.iter().filter_map(|slot| slot.slow_at()).min()
+        let own = self.endpoint.poll_timeout().filter(|_| !self.is_stopped());
+        earliest(own, self.pressure.deadline())
+    }
+
+    /// Whether the client is not read from because of receivers that are behind.
+    fn is_stopped(&self) -> bool {
+        self.pressure.stops_reading(self.broker.limits.protocol.receive_maximum)
     }
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        if !self.blocked.is_empty() {
+        if self.is_stopped() {
             // Not the client's time is up, but that of the receivers that it waits for.
             return;
         }
@@ -360,7 +376,7 @@ impl Connection {
         }
         let stage = std::mem::replace(&mut self.stage, Stage::Gone);
         let Stage::Open(client) = stage else { return };
-        self.blocked.clear();
+        self.pressure = Pressure::default();
         self.replays.clear();
         self.routes.iter_mut().for_each(RouteCache::clear);
         let Client { slot, epoch, will, expiry_secs, .. } = *client;

@@ -10,6 +10,7 @@ mod depart;
 mod handshake;
 mod log_limit;
 pub(crate) mod login;
+mod pressure;
 mod publish;
 mod registry;
 mod replay;
@@ -20,5 +21,5 @@ mod subscribe;
 pub(crate) mod sys;
 pub(crate) mod traffic;
 
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod tests;

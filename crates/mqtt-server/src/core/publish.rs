@@ -1,6 +1,6 @@
 //! From a message to its receivers.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use mqtt_packet::{QoS, ReasonCode};
@@ -9,8 +9,9 @@ use mqtt_topics::TopicNameRef;
 
 use super::{
     broker::Broker,
+    pressure::Behind,
     route::{Group, Receivers, Target},
-    slot::{Pushed, Slot},
+    slot::Pushed,
     traffic::Traffic,
 };
 use crate::{
@@ -76,14 +77,14 @@ impl Broker {
     }
 
     /// Leaves a run with each of its receivers. Receivers that the publisher should wait for are
-    /// added to `blocked`.
+    /// added to `behind`.
     pub(crate) fn hand_out(
         &self,
         run: &Run,
         receivers: &Receivers,
         now: Time,
         traffic: &mut Traffic,
-        blocked: &mut Vec<Arc<Slot>>,
+        behind: &mut Behind,
     ) -> ReasonCode {
         let mark = self.authorizer.generation();
         let mut forms = Forms::new(run);
@@ -100,7 +101,7 @@ impl Broker {
             match target.slot.push(delivery, now) {
                 Pushed::Gone => return,
                 Pushed::Taken => {}
-                Pushed::Wait => blocked.push(target.slot.clone()),
+                Pushed::Wait => behind.add(&target.slot),
             }
             reached += 1;
             traffic.copies += u64::from(count);

@@ -210,7 +210,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     }
 
     fn poll_read(&mut self, now: Time, cx: &mut Context<'_>) -> io::Result<bool> {
-        if !self.connection.wants_input(now) {
+        if !self.connection.wants_input() {
             return Ok(false);
         }
         // What came behind a packet that had to be answered first.

@@ -197,7 +197,7 @@ impl Client {
             }
             return false;
         }
-        if !connection.wants_input(now) {
+        if !connection.wants_input() {
             return false;
         }
         let mut moved = false;

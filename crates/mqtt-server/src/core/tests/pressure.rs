@@ -1,9 +1,10 @@
 //! Receivers that do not keep up, and what becomes of their publishers.
 
-use mqtt_packet::Version;
+use mqtt_packet::{PacketType, Version};
 use mqtt_session::DropReason;
 
 use super::{
+    client::Seen,
     hello::{hello, persistent},
     world::{Id, World},
 };
@@ -25,22 +26,92 @@ fn flood(world: &mut World, publisher: Id, topic: &str, qos: u8) {
     }
 }
 
+/// How many messages of a publisher were answered since the last time.
+fn answered(world: &mut World, publisher: Id) -> usize {
+    let answers = [PacketType::PubAck, PacketType::PubRec];
+    let is_answer = |seen: &Seen| matches!(seen, Seen::Ack(kind, _) if answers.contains(kind));
+    world.seen(publisher).iter().filter(|seen| is_answer(seen)).count()
+}
+
 #[test]
-fn a_publisher_waits_for_its_receiver_and_nothing_is_lost() {
-    for qos in 0..=2 {
+fn a_publisher_of_qos_0_is_not_read_from_and_nothing_is_lost() {
+    let mut world = tight();
+    let receiver = world.connect(&hello(Version::V5, "receiver"));
+    let publisher = world.connect(&hello(Version::V311, "publisher"));
+    world.subscribe(receiver, "t", 2);
+    world.reads(receiver, false);
+    flood(&mut world, publisher, "t", 0);
+    assert!(world.client(publisher).unread() > 1_000, "the publisher waits");
+    world.pass(1_999);
+    world.reads(receiver, true);
+    assert_eq!(world.client(publisher).unread(), 0);
+    assert_eq!(world.messages(receiver).len(), 20);
+    assert_eq!(world.broker.totals().ledger.dropped_total(), 0);
+}
+
+#[test]
+fn a_publisher_of_qos_1_or_2_waits_for_its_answers_and_nothing_is_lost() {
+    for qos in 1..=2 {
         let mut world = tight();
         let receiver = world.connect(&hello(Version::V5, "receiver"));
         let publisher = world.connect(&hello(Version::V311, "publisher"));
         world.subscribe(receiver, "t", 2);
         world.reads(receiver, false);
         flood(&mut world, publisher, "t", qos);
-        assert!(world.client(publisher).unread() > 1_000, "QoS {qos}: the publisher waits");
+        assert_eq!(world.client(publisher).unread(), 0, "QoS {qos}: it is read from");
+        let before = answered(&mut world, publisher);
+        assert!(before < 20, "QoS {qos}: {before} answers, though the receiver is behind");
         world.pass(1_999);
+        assert_eq!(answered(&mut world, publisher), 0, "QoS {qos}: still behind");
         world.reads(receiver, true);
-        assert_eq!(world.client(publisher).unread(), 0);
+        assert_eq!(before + answered(&mut world, publisher), 20);
         assert_eq!(world.messages(receiver).len(), 20);
         assert_eq!(world.broker.totals().ledger.dropped_total(), 0);
     }
+}
+
+#[test]
+fn a_client_that_waits_for_no_answers_is_not_read_from_in_the_end() {
+    let mut world = World::with(|limits| {
+        limits.output_bytes_max = 1_000;
+        limits.queue.high_water_bytes = 2_000;
+        limits.protocol.receive_maximum = 4;
+    });
+    let receiver = world.connect(&hello(Version::V5, "receiver"));
+    let publisher = world.connect(&hello(Version::V311, "publisher"));
+    world.subscribe(receiver, "t", 1);
+    world.reads(receiver, false);
+    flood(&mut world, publisher, "t", 1);
+    assert!(world.client(publisher).unread() > 1_000);
+    world.reads(receiver, true);
+    assert_eq!(world.client(publisher).unread(), 0);
+    assert_eq!(world.messages(receiver).len(), 20);
+}
+
+#[test]
+fn a_mesh_at_qos_1_does_not_wait_for_itself() {
+    // The windows are small, so each client is soon behind until its acknowledgements are read,
+    // and these stand behind what it publishes.
+    let mut world = World::with(|limits| {
+        limits.output_bytes_max = 1_000;
+        limits.queue.high_water_bytes = 2_000;
+        limits.protocol.send_window_max = 2;
+    });
+    let mesh: Vec<_> = (0..4)
+        .map(|number| world.connect(&hello(Version::V5, &format!("client {number}"))))
+        .collect();
+    for client in &mesh {
+        world.subscribe(*client, "t", 1);
+    }
+    for client in &mesh {
+        flood(&mut world, *client, "t", 1);
+    }
+    // No time has passed: nobody was marked slow to get out of it.
+    for client in &mesh {
+        assert_eq!(world.messages(*client).len(), 80);
+        assert_eq!(answered(&mut world, *client), 20);
+    }
+    assert_eq!(world.broker.totals().ledger.dropped_total(), 0);
 }
 
 #[test]
