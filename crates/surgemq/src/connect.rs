@@ -106,6 +106,9 @@ fn options(connection: &Connection) -> Options {
         .connect_timeout(CONNECT_TIMEOUT)
         // There is one stream; and only identifiers that the user chose are to be printed.
         .subscription_identifiers(false);
+    if let Some(path) = &connection.websocket {
+        options = options.websocket(path);
+    }
     if let Some(user_name) = &connection.user_name {
         options = options.user_name(user_name);
     }

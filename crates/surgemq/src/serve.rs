@@ -33,7 +33,12 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
         Failure::new(format!("the operating system does not say where it listens: {error}"))
     })?;
     access::check_exposure(arguments, &addresses)?;
-    let listed: Vec<_> = addresses.iter().map(|address| format!("tcp://{address}")).collect();
+    let listed: Vec<_> = arguments
+        .listen
+        .iter()
+        .zip(&addresses)
+        .map(|(given, bound)| given.display(bound))
+        .collect();
     cli::tell(&format_args!("listening on {}", listed.join(", ")));
     let report = server.run_until(async move { stop.requested().await }).await;
     cli::tell(&format_args!("{}", summary(&report)));
@@ -42,7 +47,7 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
 
 async fn bind(arguments: &ServeArgs, access: Access) -> Result<Server, Failure> {
     let mut builder = Server::builder().limits(limits::limits(&arguments.limits));
-    builder = access.apply(builder);
+    builder = access.apply(builder).websocket_origins(&arguments.websocket_origin);
     for address in &arguments.listen {
         builder = builder.listen(address.to_string());
     }

@@ -29,7 +29,8 @@ pub(crate) struct ConnectionArgs {
         short = 'L',
         long,
         value_name = "URL",
-        help = "Everything at once: mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]"
+        help = "Everything at once: mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], or \
+                ws://[USER[:PASSWORD]@]HOST[:PORT][/PATH] for WebSocket"
     )]
     pub(crate) url: Option<Url>,
 
@@ -112,6 +113,8 @@ pub(crate) struct ConnectionArgs {
 pub(crate) struct Connection {
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// The path of the WebSocket; `None` for TCP.
+    pub(crate) websocket: Option<String>,
     pub(crate) user_name: Option<String>,
     pub(crate) password: Option<Vec<u8>>,
     /// Empty if the server is to assign one.
@@ -157,7 +160,8 @@ impl ConnectionArgs {
         let password = self.password.as_ref().map(|word| word.as_encoded_bytes().to_vec());
         let connection = Connection {
             host: host.unwrap_or_else(|| "localhost".into()),
-            port: self.port.or(url.port).unwrap_or(1883),
+            port: self.port.or(url.port).unwrap_or(if url.websocket.is_some() { 80 } else { 1883 }),
+            websocket: url.websocket,
             user_name: self.user_name.clone().or(url.user_name),
             password: password.or(url.password),
             client_id: self.decide_client_id(version)?,
@@ -270,6 +274,13 @@ mod tests {
         assert_eq!((connection.host.as_str(), connection.port), ("h", 1));
         assert_eq!(connection.user_name.as_deref(), Some("u"));
         assert_eq!(connection.password.as_deref(), Some(b"q".as_slice()));
+    }
+
+    #[test]
+    fn a_url_says_whether_it_is_websocket() {
+        let connection = plan("-L ws://h/x").unwrap();
+        assert_eq!((connection.port, connection.websocket.as_deref()), (80, Some("/x")));
+        assert_eq!(plan("-L mqtt://h/x").unwrap().websocket, None);
     }
 
     #[test]

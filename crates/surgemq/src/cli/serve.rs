@@ -19,9 +19,19 @@ elsewhere the broker does not start unless --allow-anonymous says so. Without
 /// The options of `serve`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen: tcp://HOST:PORT or HOST:PORT; may be repeated; port 0 for any free one
+    /// Where to listen: tcp://HOST:PORT, HOST:PORT, or ws://HOST:PORT/PATH for WebSocket (PATH is
+    /// mqtt if it is left out); may be repeated; port 0 for any free one
     #[arg(long, value_name = "ADDRESS", default_value = "tcp://127.0.0.1:1883")]
     pub(crate) listen: Vec<ListenAddress>,
+
+    // Not a doc comment: rustdoc would take the origin for a link.
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        help = "Let browsers in over WebSocket only from pages of this origin, such as \
+                https://example.org; may be repeated [default: from all pages]"
+    )]
+    pub(crate) websocket_origin: Vec<String>,
 
     /// Let clients in that send neither user name nor password; without --password-file, all
     /// clients
@@ -112,31 +122,52 @@ pub(crate) struct ListenAddress {
     /// Without the brackets of an IPv6 address.
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// The path of a WebSocket listener, with its slash; `None` for TCP.
+    pub(crate) websocket: Option<String>,
 }
 
 impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let place = match text.split_once("://") {
-            None => text,
-            Some(("tcp" | "mqtt", place)) => place,
+        let (is_websocket, place) = match text.split_once("://") {
+            None => (false, text),
+            Some(("tcp" | "mqtt", place)) => (false, place),
+            Some(("ws", place)) => (true, place),
             Some((scheme, _)) => {
-                return Err(format!("{scheme}:// is not supported yet; use tcp://HOST:PORT"));
+                return Err(format!(
+                    "{scheme}:// is not supported yet; use tcp://HOST:PORT or ws://HOST:PORT/PATH"
+                ));
             }
+        };
+        let (place, path) = match place.find('/') {
+            Some(at) if is_websocket => place.split_at(at),
+            _ => (place, ""),
         };
         let (host, port) = url::host_and_port(place)?;
         let port = port.ok_or("there is no port in it; use tcp://HOST:PORT, such as :1883")?;
-        Ok(Self { host, port })
+        let path = if path.len() > 1 { path } else { url::WEBSOCKET_PATH };
+        Ok(Self { host, port, websocket: is_websocket.then(|| path.to_owned()) })
+    }
+}
+
+impl ListenAddress {
+    /// The address that `bound` is the numbers of.
+    pub(crate) fn display(&self, bound: &impl fmt::Display) -> String {
+        match &self.websocket {
+            Some(path) => format!("ws://{bound}{path}"),
+            None => format!("tcp://{bound}"),
+        }
     }
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "tcp://[{}]:{}", self.host, self.port),
-            false => write!(f, "tcp://{}:{}", self.host, self.port),
-        }
+        let place = match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        };
+        f.write_str(&self.display(&place))
     }
 }
 
@@ -151,6 +182,8 @@ mod tests {
             ("localhost:0", "tcp://localhost:0"),
             ("[::1]:1883", "tcp://[::1]:1883"),
             ("mqtt://[::]:1883", "tcp://[::]:1883"),
+            ("ws://[::1]:8083", "ws://[::1]:8083/mqtt"),
+            ("ws://localhost:8083/a/b", "ws://localhost:8083/a/b"),
         ] {
             let address: ListenAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), expected);

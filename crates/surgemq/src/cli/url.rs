@@ -1,6 +1,9 @@
-//! `mqtt://USER:PASSWORD@HOST:PORT/TOPIC`.
+//! `mqtt://USER:PASSWORD@HOST:PORT/TOPIC`, or `ws://USER:PASSWORD@HOST:PORT/PATH`.
 
 use std::str::FromStr;
+
+/// Where MQTT is at a WebSocket address that names no path.
+pub(crate) const WEBSOCKET_PATH: &str = "/mqtt";
 
 /// Where to connect, as whom, and for which topic, in one word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub(crate) struct Url {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
     pub(crate) topic: Option<String>,
+    /// The path of the WebSocket, with its slash; `None` for TCP.
+    pub(crate) websocket: Option<String>,
 }
 
 impl FromStr for Url {
@@ -18,11 +23,11 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").ok_or("expected mqtt://HOST/TOPIC")?;
-        check_scheme(scheme)?;
-        let (authority, topic) = match rest.split_once('/') {
-            Some((authority, topic)) => (authority, Some(topic).filter(|topic| !topic.is_empty())),
-            None => (rest, None),
-        };
+        let is_websocket = is_websocket(scheme)?;
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let topic = path.get(1..).filter(|topic| !topic.is_empty() && !is_websocket);
+        let path = if path.len() > 1 { path } else { WEBSOCKET_PATH };
+        let websocket = is_websocket.then(|| path.to_owned());
         let (credentials, place) = match authority.rsplit_once('@') {
             Some((credentials, place)) => (Some(credentials), place),
             None => (None, authority),
@@ -35,7 +40,7 @@ impl FromStr for Url {
                 (Some(decode_text(user_name)?), Some(decode(password)?))
             }
         };
-        Ok(Self { user_name, password, host, port, topic: topic.map(str::to_owned) })
+        Ok(Self { user_name, password, host, port, topic: topic.map(str::to_owned), websocket })
     }
 }
 
@@ -68,12 +73,13 @@ pub(crate) fn host_and_port(place: &str) -> Result<(String, Option<u16>), String
     Ok((host.to_owned(), port.transpose()?))
 }
 
-fn check_scheme(scheme: &str) -> Result<(), String> {
+fn is_websocket(scheme: &str) -> Result<bool, String> {
     match scheme {
-        "mqtt" | "tcp" => Ok(()),
+        "mqtt" | "tcp" => Ok(false),
+        "ws" => Ok(true),
         "mqtts" | "ssl" | "tls" => Err("TLS is not supported yet; use mqtt://".into()),
-        "ws" | "wss" => Err("WebSocket is not supported yet; use mqtt://".into()),
-        _ => Err(format!("unknown scheme {scheme:?}; use mqtt://")),
+        "wss" => Err("TLS is not supported yet; use ws://".into()),
+        _ => Err(format!("unknown scheme {scheme:?}; use mqtt:// or ws://")),
     }
 }
 
@@ -124,11 +130,27 @@ mod tests {
     }
 
     #[test]
+    fn behind_the_host_of_a_websocket_stands_its_path() {
+        for (text, path) in [
+            ("ws://user:word@example.org:8083", "/mqtt"),
+            ("ws://user:word@example.org:8083/", "/mqtt"),
+            ("ws://user:word@example.org:8083/a/b", "/a/b"),
+        ] {
+            let url: Url = text.parse().unwrap();
+            assert_eq!(
+                (url.websocket.as_deref(), url.topic, url.port),
+                (Some(path), None, Some(8083))
+            );
+            assert_eq!(url.user_name.as_deref(), Some("user"));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (text, expected) in [
             ("example.org", "expected mqtt://"),
             ("mqtts://example.org", "TLS is not supported yet"),
-            ("ws://example.org", "WebSocket is not supported yet"),
+            ("wss://example.org", "TLS is not supported yet"),
             ("http://example.org", "unknown scheme"),
             ("mqtt://", "no host"),
             ("mqtt://:1883", "no host"),

@@ -9,3 +9,4 @@ mod messages;
 mod serve;
 mod sessions;
 mod usage;
+mod websocket;
