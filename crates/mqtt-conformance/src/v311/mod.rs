@@ -39,11 +39,11 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
             "MQTT-4.5.0-2",
             "MQTT-4.6.0-2",
             "MQTT-4.6.0-3",
+            "MQTT-6.0.0-3",
             "MQTT-7.1.2-1",
         ],
     ),
     ("needs a WebSocket listener", &["MQTT-6.0.0-1", "MQTT-6.0.0-2", "MQTT-6.0.0-4"]),
-    ("needs a WebSocket transport of the client", &["MQTT-6.0.0-3"]),
     ("needs a fail point in the store", &["MQTT-4.8.0-2"]),
     ("a statement about the product, not about its packets", &["MQTT-7.0.0-1"]),
 ];

@@ -62,8 +62,8 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
             "MQTT-4.6.0-2",
             "MQTT-4.6.0-3",
             "MQTT-4.6.0-4",
+            "MQTT-6.0.0-3",
         ],
     ),
     ("needs a WebSocket listener", &["MQTT-6.0.0-1", "MQTT-6.0.0-2", "MQTT-6.0.0-4"]),
-    ("needs a WebSocket transport of the client", &["MQTT-6.0.0-3"]),
 ];
