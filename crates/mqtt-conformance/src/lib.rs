@@ -27,6 +27,7 @@ mod unnumbered;
 mod v31;
 mod v311;
 mod v5;
+mod websocket;
 
 pub use harness::options::{Broker, Options};
 pub use harness::report::{Report, Row};

@@ -5,6 +5,7 @@ use crate::shared::framing::with_flags;
 use crate::shared::{
     connect, ids, order, publish, qos, retain, text, topics, unsubscribe as unsubscribing, will,
 };
+use crate::websocket;
 
 const TESTS: &[Test] = &[
     test("D31-01", d31_01),
@@ -264,11 +265,10 @@ fn d31_26(t: &Story) -> Done {
 
 /// Every test of this table.
 pub(crate) fn tests() -> Vec<Test> {
-    TESTS.to_vec()
+    [TESTS, websocket::DIFFERENCES].concat()
 }
 
 /// Differences without a test here, by reason.
 pub(crate) const WAITING: &[(&str, &[&str])] = &[
     ("advice to users, nothing to test", &["D31-10"]),
-    ("needs a WebSocket listener", &["D31-25"]),
 ];

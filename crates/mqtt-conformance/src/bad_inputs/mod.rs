@@ -12,6 +12,7 @@ mod subscribe;
 
 use crate::catalogue::OF_THE_CLIENT;
 use crate::harness::prelude::*;
+use crate::websocket;
 
 /// Every test of this catalogue.
 pub(crate) fn tests() -> Vec<Test> {
@@ -23,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
         subscribe::TESTS,
         session::TESTS,
         operation::TESTS,
+        websocket::BAD_INPUTS,
     ]
     .concat()
 }
@@ -32,10 +34,7 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
     (OF_THE_CLIENT, &["C36"]),
     ("needs the PROXY protocol on a listener", &["B37"]),
     ("needs a TLS listener", &["B38", "F03", "F04", "F05", "F06"]),
-    (
-        "needs a WebSocket listener",
-        &["F07", "F08", "F09", "F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17"],
-    ),
+    ("needs a WebSocket listener with a list of origins", &["F16"]),
     ("needs a QUIC listener", &["F18"]),
     ("needs rules that are reloaded while it runs", &["C26", "C30", "C31", "D12", "G04"]),
     ("needs a bridge or a cluster", &["C34"]),

@@ -37,6 +37,8 @@ pub(crate) enum Profile {
     NoAliases,
     /// Client ids of at most 23 bytes.
     ShortClientIds,
+    /// Anonymous access; a second listener with WebSocket, on 127.0.0.2 at the same port.
+    WebSocket,
 }
 
 impl Profile {
@@ -59,6 +61,7 @@ impl Profile {
         Self::SmallWindow,
         Self::NoAliases,
         Self::ShortClientIds,
+        Self::WebSocket,
     ];
 
     /// As it is written on the command line.
@@ -81,6 +84,7 @@ impl Profile {
             Self::SmallWindow => "small-window",
             Self::NoAliases => "no-aliases",
             Self::ShortClientIds => "short-client-ids",
+            Self::WebSocket => "websocket",
         }
     }
 
@@ -103,6 +107,7 @@ impl Profile {
             Self::SmallWindow => &["--allow-anonymous", "--receive-maximum", "3"],
             Self::NoAliases => &["--allow-anonymous", "--topic-alias-maximum", "0"],
             Self::ShortClientIds => &["--allow-anonymous", "--max-client-id-bytes", "23"],
+            Self::WebSocket => &["--allow-anonymous", "--listen", "ws://127.0.0.2:{port}/mqtt"],
         }
     }
 
@@ -121,6 +126,10 @@ impl Profile {
             Self::NoRetain => "allow_anonymous true\nretain_available false\n",
             Self::SmallWindow => "allow_anonymous true\nmax_inflight_messages 3\n",
             Self::NoAliases => "allow_anonymous true\nmax_topic_alias 0\n",
+            Self::WebSocket => {
+                "allow_anonymous true\nlistener {port} 127.0.0.2\nprotocol websockets\n\
+                 allow_anonymous true\n"
+            }
             Self::Scram
             | Self::NoWildcards
             | Self::NoShared

@@ -10,6 +10,7 @@ mod text;
 
 use crate::catalogue::OF_THE_CLIENT;
 use crate::harness::test::Test;
+use crate::websocket;
 
 /// Every test of this table.
 pub(crate) fn tests() -> Vec<Test> {
@@ -21,6 +22,7 @@ pub(crate) fn tests() -> Vec<Test> {
         publish::TESTS,
         subscribe::TESTS,
         behaviour::TESTS,
+        websocket::STATEMENTS,
     ]
     .concat()
 }
@@ -43,7 +45,6 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
             "MQTT-7.1.2-1",
         ],
     ),
-    ("needs a WebSocket listener", &["MQTT-6.0.0-1", "MQTT-6.0.0-2", "MQTT-6.0.0-4"]),
     ("needs a fail point in the store", &["MQTT-4.8.0-2"]),
     ("a statement about the product, not about its packets", &["MQTT-7.0.0-1"]),
 ];

@@ -17,6 +17,7 @@ mod will;
 
 use crate::catalogue::OF_THE_CLIENT;
 use crate::harness::test::Test;
+use crate::websocket;
 
 /// Every test of this table.
 pub(crate) fn tests() -> Vec<Test> {
@@ -35,6 +36,7 @@ pub(crate) fn tests() -> Vec<Test> {
         behaviour::TESTS,
         shared_subscriptions::TESTS,
         auth::TESTS,
+        websocket::STATEMENTS,
     ]
     .concat()
 }
@@ -65,5 +67,4 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
             "MQTT-6.0.0-3",
         ],
     ),
-    ("needs a WebSocket listener", &["MQTT-6.0.0-1", "MQTT-6.0.0-2", "MQTT-6.0.0-4"]),
 ];
