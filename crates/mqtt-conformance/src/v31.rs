@@ -269,6 +269,4 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// Differences without a test here, by reason.
-pub(crate) const WAITING: &[(&str, &[&str])] = &[
-    ("advice to users, nothing to test", &["D31-10"]),
-];
+pub(crate) const WAITING: &[(&str, &[&str])] = &[("advice to users, nothing to test", &["D31-10"])];
