@@ -5,3 +5,8 @@ pub mod bounded;
 pub mod seeded;
 
 pub use crate::{bounded::within, seeded::Seeded};
+
+/// The examples of the project's front page: compiled with every test run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
