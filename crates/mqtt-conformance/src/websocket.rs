@@ -201,6 +201,7 @@ fn f15(t: &Story) -> Done {
     let lines = format!("{MQTT}Sec-WebSocket-Extensions: permessage-deflate\r\n");
     let mut socket = Socket::open(t)?;
     let head = socket.ask(&request(&lines))?;
+    same!(status(&head), "101", "the handshake");
     if header(&head, "Sec-WebSocket-Extensions").is_some() {
         let reason = "the server compresses; what a bomb does to it is not tested here";
         return Err(Stop::NotSupported(reason.to_owned()));
