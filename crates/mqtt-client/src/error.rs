@@ -28,7 +28,7 @@ pub enum Error {
         millis: u64,
     },
     /// The server refused the connection.
-    #[error("the server refused the connection: {}{}", .0.reason, because(.0.reason_string.as_deref()))]
+    #[error("the server refused the connection: {}{}", .0.reason, because(.0.reason, .0.reason_string.as_deref()))]
     Refused(Arc<Refused>),
     /// The request breaks the protocol or what the server announced; nothing was sent.
     #[error(transparent)]
@@ -69,7 +69,7 @@ pub enum Loss {
     #[error("this client disconnected")]
     Local,
     /// The server said why it left.
-    #[error("the server disconnected: {}{}", .0.reason, because(.0.reason_string.as_deref()))]
+    #[error("the server disconnected: {}{}", .0.reason, because(.0.reason, .0.reason_string.as_deref()))]
     Server(Arc<Disconnected>),
     /// The server closed without a word.
     #[error("the server closed the connection")]
@@ -109,8 +109,10 @@ pub enum UrlError {
     Percent,
 }
 
-fn because(reason: Option<&str>) -> String {
-    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+/// What the server says beyond the name of the reason.
+fn because(reason: ReasonCode, words: Option<&str>) -> String {
+    let words = words.filter(|words| *words != reason.name());
+    words.map(|words| format!(" ({words})")).unwrap_or_default()
 }
 
 fn list(reasons: &[ReasonCode]) -> String {

@@ -14,6 +14,7 @@ mod hostile;
 mod local;
 mod logins;
 mod payloads;
+mod refusals;
 mod restart;
 mod shutdown;
 mod stuck;

@@ -128,6 +128,17 @@ fn nobody_becomes_another_by_authenticating_again() {
 }
 
 #[test]
+fn who_fails_to_authenticate_again_has_to_go() {
+    // [MQTT-4.12.1-2]
+    let mut world = World::new();
+    let client = alice(&mut world);
+    auth(&mut world, client, ReasonCode::RE_AUTHENTICATE, "toy", b"hello");
+    auth(&mut world, client, ReasonCode::CONTINUE_AUTHENTICATION, "toy", b"wrong");
+    let end = [Seen::Disconnect(ReasonCode::NOT_AUTHORIZED), Seen::Closed];
+    assert!(world.seen(client).ends_with(&end));
+}
+
+#[test]
 fn another_method_than_at_the_start_ends_the_connection() {
     let mut world = World::new();
     let client = alice(&mut world);
