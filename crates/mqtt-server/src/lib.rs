@@ -9,6 +9,9 @@ pub mod server;
 
 mod core;
 mod entropy;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod net;
 
 pub use crate::{

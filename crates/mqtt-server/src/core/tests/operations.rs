@@ -1,9 +1,11 @@
 //! Several clients, any packets, lost acknowledgements, cut wires and steps of the clock.
 //!
 //! After each operation the ledger balances, the queues are within their limits, and what the
-//! clients got is what they may get: nothing that no subscription asked for, nothing of QoS 2
-//! twice, everything in order. At the end all come back, and nothing of QoS 1 and 2 is missing that
-//! the ledger does not name.
+//! clients got is what they may get: nothing that no subscription asked for or that nobody may
+//! read, nothing of QoS 2 twice, everything in order. At the end all come back, and nothing of QoS 1
+//! and 2 is missing that the ledger does not name.
+//!
+//! The operations come from proptest, or from the bytes of a fuzzer: [`run`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,50 +14,117 @@ use mqtt_packet::{
     Version,
 };
 use mqtt_session::Session;
-use proptest::{collection::vec, prelude::*};
 
 use super::{
-    client::Seen,
     hello::{Hello, hello},
+    parts::Act,
     world::{Id, World},
 };
 
 const CLIENTS: usize = 3;
-const TOPICS: [&str; 3] = ["a", "a/b", "c"];
+const TOPICS: [&str; 4] = ["a", "a/b", "c", "secret"];
+/// The topic that all may publish to and subscribe to, and nobody may receive.
+const SECRET: usize = 3;
 const FILTERS: [(&str, &[usize]); 4] =
-    [("a", &[0]), ("a/#", &[0, 1]), ("#", &[0, 1, 2]), ("c", &[2])];
+    [("a", &[0]), ("a/#", &[0, 1]), ("#", &[0, 1, 2, SECRET]), ("c", &[2])];
 const MESSAGES_MAX: usize = 12;
+/// Every payload of the model has this length, and nobody else's.
+const PAYLOAD_LEN: usize = 100;
+/// The most bytes that an intruder says at once: too few for a payload of the model.
+const NOISE_MAX: usize = 60;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Connect { who: usize, v5: bool, clean: bool, expiry_secs: u32 },
-    Subscribe { who: usize, filter: usize, qos: u8 },
-    Unsubscribe { who: usize, filter: usize },
-    Publish { who: usize, topic: usize, qos: u8, retain: bool },
-    Reads { who: usize, reads: bool },
-    LoseAcks { who: usize },
-    Cut { who: usize },
-    Disconnect { who: usize },
-    Pass { millis: u64 },
+    Connect {
+        who: usize,
+        v5: bool,
+        clean: bool,
+        expiry_secs: u32,
+    },
+    Subscribe {
+        who: usize,
+        filter: usize,
+        qos: u8,
+    },
+    Unsubscribe {
+        who: usize,
+        filter: usize,
+    },
+    Publish {
+        who: usize,
+        topic: usize,
+        qos: u8,
+        retain: bool,
+    },
+    Reads {
+        who: usize,
+        reads: bool,
+    },
+    LoseAcks {
+        who: usize,
+    },
+    Cut {
+        who: usize,
+    },
+    Disconnect {
+        who: usize,
+    },
+    Pass {
+        millis: u64,
+    },
+    /// Another client says something, right or wrong.
+    Noise {
+        v5: bool,
+        bytes: Vec<u8>,
+    },
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let who = || 0..CLIENTS;
-    prop_oneof![
-        4 => (who(), any::<bool>(), prop::bool::weighted(0.2), prop_oneof![Just(0), Just(5), Just(u32::MAX)])
-            .prop_map(|(who, v5, clean, expiry_secs)| Op::Connect { who, v5, clean, expiry_secs }),
-        3 => (who(), 0..FILTERS.len(), 0..3_u8)
-            .prop_map(|(who, filter, qos)| Op::Subscribe { who, filter, qos }),
-        1 => (who(), 0..FILTERS.len()).prop_map(|(who, filter)| Op::Unsubscribe { who, filter }),
-        10 => (who(), 0..TOPICS.len(), 0..3_u8, prop::bool::weighted(0.1))
-            .prop_map(|(who, topic, qos, retain)| Op::Publish { who, topic, qos, retain }),
-        2 => (who(), any::<bool>()).prop_map(|(who, reads)| Op::Reads { who, reads }),
-        1 => who().prop_map(|who| Op::LoseAcks { who }),
-        2 => who().prop_map(|who| Op::Cut { who }),
-        1 => who().prop_map(|who| Op::Disconnect { who }),
-        2 => prop_oneof![Just(1), Just(700), Just(2_000), Just(5_000)]
-            .prop_map(|millis| Op::Pass { millis }),
-    ]
+/// Plays the operations that the bytes stand for, and all come back at the end.
+///
+/// # Panics
+/// If an invariant is broken.
+pub(crate) fn run(mut data: &[u8]) {
+    let mut model = Model::connected();
+    while let Some(op) = Op::read(&mut data) {
+        model.apply(&op);
+    }
+    model.finish();
+}
+
+impl Op {
+    /// The operation that the next bytes stand for; any bytes stand for one.
+    fn read(data: &mut &[u8]) -> Option<Self> {
+        let [kind, first, second] = [byte(data)?, byte(data)?, byte(data)?];
+        let who = usize::from(first) % CLIENTS;
+        let [filter, topic] = [FILTERS.len(), TOPICS.len()].map(|len| usize::from(second) % len);
+        let qos = (second >> 4) % 3;
+        let flag = second & 0x80 > 0;
+        Some(match kind % 16 {
+            0 | 1 => {
+                let expiry_secs = [0, 5, u32::MAX][usize::from(second >> 1) % 3];
+                Self::Connect { who, v5: second & 1 > 0, clean: flag, expiry_secs }
+            }
+            2 | 3 => Self::Subscribe { who, filter, qos },
+            4 => Self::Unsubscribe { who, filter },
+            5 => Self::Reads { who, reads: flag },
+            6 => Self::LoseAcks { who },
+            7 => Self::Cut { who },
+            8 => Self::Disconnect { who },
+            9 => Self::Pass { millis: u64::from(second) * 100 },
+            10 | 11 => {
+                let (bytes, rest) = data.split_at(data.len().min(usize::from(second) % NOISE_MAX));
+                *data = rest;
+                Self::Noise { v5: first & 1 > 0, bytes: bytes.to_vec() }
+            }
+            _ => Self::Publish { who, topic, qos, retain: flag },
+        })
+    }
+}
+
+fn byte(data: &mut &[u8]) -> Option<u8> {
+    let (first, rest) = data.split_first()?;
+    *data = rest;
+    Some(*first)
 }
 
 /// What the story knows of one client identifier.
@@ -89,6 +158,8 @@ struct Model {
     world: World,
     devices: [Device; CLIENTS],
     sent: Vec<Sent>,
+    /// Says what it likes; the model does not follow it.
+    intruder: Option<Id>,
 }
 
 impl Model {
@@ -99,7 +170,17 @@ impl Model {
             limits.queue.high_water_bytes = 1_000;
             limits.queue.slow_after_millis = 1_500;
         });
-        Self { world, devices: Default::default(), sent: Vec::new() }
+        world.rules.forbid_from_the_start(Act::Receive, TOPICS[SECRET]);
+        Self { world, devices: Default::default(), sent: Vec::new(), intruder: None }
+    }
+
+    /// A model whose clients are there.
+    fn connected() -> Self {
+        let mut model = Self::new();
+        for who in 0..CLIENTS {
+            model.apply(&Op::Connect { who, v5: who == 0, clean: false, expiry_secs: u32::MAX });
+        }
+        model
     }
 
     fn apply(&mut self, op: &Op) {
@@ -135,8 +216,18 @@ impl Model {
                 }
             }
             Op::Pass { millis } => self.world.pass(millis),
+            Op::Noise { v5, ref bytes } => self.noise(v5, bytes),
         }
         self.check();
+    }
+
+    fn noise(&mut self, v5: bool, bytes: &[u8]) {
+        let version = if v5 { Version::V5 } else { Version::V311 };
+        let present = self.intruder.filter(|intruder| self.world.is_open(*intruder));
+        // Its session ends with its connection, so that it leaves nothing behind.
+        let intruder = present.unwrap_or_else(|| self.world.connect(&hello(version, "intruder")));
+        self.intruder = Some(intruder);
+        self.world.say(intruder, bytes);
     }
 
     fn online(&self, who: usize) -> Option<Id> {
@@ -222,7 +313,8 @@ impl Model {
         for (who, device) in self.devices.iter().enumerate() {
             let matching =
                 device.subscriptions.iter().filter(|(f, _)| FILTERS[**f].1.contains(&topic));
-            if let Some(granted) = matching.map(|(_, granted)| *granted).max() {
+            let granted = matching.map(|(_, granted)| *granted).max();
+            if let Some(granted) = granted.filter(|_| topic != SECRET) {
                 may.push(who);
                 if granted.min(qos) > 0 {
                     due.push((who, device.session));
@@ -247,7 +339,7 @@ impl Model {
             (2, Some(id)) => Delivery::ExactlyOnce(id),
             _ => Delivery::AtMostOnce,
         };
-        let (topic, payload) = (TOPICS[topic], format!("{number:0100}"));
+        let (topic, payload) = (TOPICS[topic], format!("{number:0PAYLOAD_LEN$}"));
         let (properties, payload) = (PublishProperties::default(), payload.as_bytes());
         let publish = Publish { dup, delivery, retain, topic, properties, payload };
         self.world.send(client, &Packet::Publish(publish));
@@ -289,6 +381,11 @@ impl Model {
     fn take_messages(&mut self, who: usize) {
         let Some(client) = self.devices[who].connection else { return };
         for message in self.world.messages(client) {
+            assert_ne!(message.topic, TOPICS[SECRET], "{who} may not receive {message:?}");
+            if message.payload.len() != PAYLOAD_LEN {
+                // The intruder's.
+                continue;
+            }
             let number: usize = message.payload.parse().unwrap();
             let sent = &self.sent[number];
             assert_eq!(message.topic, TOPICS[sent.topic]);
@@ -320,6 +417,9 @@ impl Model {
 
     /// Everybody comes back and takes what is there.
     fn finish(&mut self) {
+        if let Some(intruder) = self.intruder.filter(|intruder| self.world.is_open(*intruder)) {
+            self.world.cut(intruder);
+        }
         for _ in 0..2 {
             for who in 0..CLIENTS {
                 let id = format!("client {who}");
@@ -343,37 +443,66 @@ impl Model {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+#[cfg(test)]
+mod random {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::core::tests::client::Seen;
+
+    fn op() -> impl Strategy<Value = Op> {
+        let who = || 0..CLIENTS;
+        prop_oneof![
+            4 => (who(), any::<bool>(), prop::bool::weighted(0.2), prop_oneof![Just(0), Just(5), Just(u32::MAX)])
+                .prop_map(|(who, v5, clean, expiry_secs)| Op::Connect { who, v5, clean, expiry_secs }),
+            3 => (who(), 0..FILTERS.len(), 0..3_u8)
+                .prop_map(|(who, filter, qos)| Op::Subscribe { who, filter, qos }),
+            1 => (who(), 0..FILTERS.len()).prop_map(|(who, filter)| Op::Unsubscribe { who, filter }),
+            10 => (who(), 0..TOPICS.len(), 0..3_u8, prop::bool::weighted(0.1))
+                .prop_map(|(who, topic, qos, retain)| Op::Publish { who, topic, qos, retain }),
+            2 => (who(), any::<bool>()).prop_map(|(who, reads)| Op::Reads { who, reads }),
+            1 => who().prop_map(|who| Op::LoseAcks { who }),
+            2 => who().prop_map(|who| Op::Cut { who }),
+            1 => who().prop_map(|who| Op::Disconnect { who }),
+            2 => prop_oneof![Just(1), Just(700), Just(2_000), Just(5_000)]
+                .prop_map(|millis| Op::Pass { millis }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn whatever_clients_do_no_message_is_unaccounted_for(ops in vec(op(), 1..120)) {
+            let mut model = Model::connected();
+            for op in &ops {
+                model.apply(op);
+            }
+            model.finish();
+        }
+
+        #[test]
+        fn any_bytes_are_operations(data in vec(any::<u8>(), 0..300)) {
+            run(&data);
+        }
+    }
 
     #[test]
-    fn whatever_clients_do_no_message_is_unaccounted_for(ops in vec(op(), 1..120)) {
+    fn the_model_would_notice_a_message_too_many() {
         let mut model = Model::new();
-        for who in 0..CLIENTS {
-            model.apply(&Op::Connect { who, v5: who == 0, clean: false, expiry_secs: u32::MAX });
-        }
-        for op in &ops {
-            model.apply(op);
-        }
-        model.finish();
-    }
-}
-
-#[test]
-fn the_model_would_notice_a_message_too_many() {
-    let mut model = Model::new();
-    model.connect(0, &hello(Version::V5, "client 0"));
-    model.subscribe(0, 0, 2);
-    model.publish(0, 0, 2, false);
-    model.check();
-    assert_eq!(model.devices[0].got, [0]);
-    let client = model.devices[0].connection.unwrap();
-    assert!(!model.world.seen(client).contains(&Seen::Closed));
-    let twice = std::panic::AssertUnwindSafe(|| {
-        let mut model = model;
-        // As a broker that forgot the packet identifier would see it.
-        model.send_publish(client, 0, PacketId::new(9), false, false);
+        model.connect(0, &hello(Version::V5, "client 0"));
+        model.subscribe(0, 0, 2);
+        model.publish(0, 0, 2, false);
         model.check();
-    });
-    assert!(std::panic::catch_unwind(twice).is_err());
+        assert_eq!(model.devices[0].got, [0]);
+        let client = model.devices[0].connection.unwrap();
+        assert!(!model.world.seen(client).contains(&Seen::Closed));
+        let twice = std::panic::AssertUnwindSafe(|| {
+            let mut model = model;
+            // As a broker that forgot the packet identifier would see it.
+            model.send_publish(client, 0, PacketId::new(9), false, false);
+            model.check();
+        });
+        assert!(std::panic::catch_unwind(twice).is_err());
+    }
 }
