@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use super::tables::TABLES;
 use crate::failure::Failure;
 
 /// The crates that are no part of the product: their sources implement nothing.
@@ -61,11 +62,13 @@ impl Sources {
         places(&self.client_tests, id, is_v311)
     }
 
-    /// The suite's test of a statement: file and function.
+    /// The suite's test of a statement, file and function: in the files of the table, or in one that
+    /// serves several tables.
     pub(super) fn suite_test(&self, prefix: &str, id: &str) -> Option<String> {
-        let mut tests = self.suite.iter();
-        let (_, path, function) =
-            tests.find(|(other, path, _)| other == id && path.starts_with(prefix))?;
+        let of_id = || self.suite.iter().filter(|(other, _, _)| other == id);
+        let own = of_id().find(|(_, path, _)| path.starts_with(prefix));
+        let is_shared = |path: &str| !TABLES.iter().any(|table| path.starts_with(table.tests));
+        let (_, path, function) = own.or_else(|| of_id().find(|(_, path, _)| is_shared(path)))?;
         Some(format!("{path}: {function}"))
     }
 
@@ -274,5 +277,7 @@ async fn within() {
         assert_eq!(sources.suite_test("v311/", "X").as_deref(), Some("v311/a.rs: old::way"));
         assert_eq!(sources.suite_test("v5/", "X").as_deref(), Some("v5/b.rs: new_way"));
         assert_eq!(sources.suite_test("v31.rs", "X"), None);
+        sources.add_suite("websocket.rs", "    test(\"X\", for_all),\n");
+        assert_eq!(sources.suite_test("v31.rs", "X").as_deref(), Some("websocket.rs: for_all"));
     }
 }
