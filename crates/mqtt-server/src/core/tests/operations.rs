@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mqtt_packet::{
     Ack, Delivery, Packet, PacketId, PacketType, Publish, PublishProperties, QoS, ReasonCode,
-    Version,
+    Unsubscribe, UnsubscribeFilters, Version,
 };
 use mqtt_session::Session;
 
@@ -134,6 +134,9 @@ struct Device {
     /// Counts its sessions.
     session: u32,
     subscriptions: HashMap<usize, u8>,
+    /// Filters that it subscribed to or gave up while it had to wait: they hold from then or till
+    /// then, some time.
+    perhaps: HashSet<usize>,
     /// Everything that it ever subscribed to.
     topics: HashSet<usize>,
     /// Own messages without a final acknowledgement, by packet identifier; `true` after PUBREC.
@@ -252,6 +255,7 @@ impl Model {
         if !present {
             device.session += 1;
             device.subscriptions.clear();
+            device.perhaps.clear();
             device.unacknowledged.clear();
         }
         let again: Vec<_> = device.unacknowledged.iter().map(|(id, sent)| (*id, *sent)).collect();
@@ -272,16 +276,30 @@ impl Model {
         let (text, topics) = FILTERS[filter];
         // Behind a full output the answer waits, but the subscription holds.
         self.world.subscribe(client, text, qos);
-        if self.world.client(client).unread() == 0 {
-            self.devices[who].subscriptions.insert(filter, qos);
+        let at_once = self.world.client(client).unread() == 0;
+        let device = &mut self.devices[who];
+        if at_once {
+            device.subscriptions.insert(filter, qos);
+        } else {
+            device.subscriptions.remove(&filter);
+            device.perhaps.insert(filter);
         }
         self.devices[who].topics.extend(topics);
     }
 
     fn unsubscribe(&mut self, who: usize, filter: usize) {
         let Some(client) = self.attentive(who) else { return };
-        self.world.unsubscribe(client, FILTERS[filter].0);
-        self.devices[who].subscriptions.remove(&filter);
+        let packet_id = self.world.client(client).next_id();
+        let filters = [FILTERS[filter].0];
+        let filters = UnsubscribeFilters::new(&filters);
+        let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters };
+        self.world.send(client, &Packet::Unsubscribe(unsubscribe));
+        let at_once = self.world.client(client).unread() == 0;
+        let device = &mut self.devices[who];
+        device.subscriptions.remove(&filter);
+        if !at_once {
+            device.perhaps.insert(filter);
+        }
     }
 
     fn publish(&mut self, who: usize, topic: usize, qos: u8, retain: bool) {
@@ -314,6 +332,9 @@ impl Model {
             let matching =
                 device.subscriptions.iter().filter(|(f, _)| FILTERS[**f].1.contains(&topic));
             let granted = matching.map(|(_, granted)| *granted).max();
+            if device.perhaps.iter().any(|filter| FILTERS[*filter].1.contains(&topic)) {
+                may.push(who);
+            }
             if let Some(granted) = granted.filter(|_| topic != SECRET) {
                 may.push(who);
                 if granted.min(qos) > 0 {
@@ -484,6 +505,16 @@ mod random {
         #[test]
         fn any_bytes_are_operations(data in vec(any::<u8>(), 0..300)) {
             run(&data);
+        }
+    }
+
+    #[test]
+    fn the_corpus_of_the_fuzzer_holds() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/operations");
+        let files: Vec<_> = std::fs::read_dir(corpus).unwrap().collect();
+        assert!(!files.is_empty());
+        for file in files {
+            run(&std::fs::read(file.unwrap().path()).unwrap());
         }
     }
 
