@@ -126,11 +126,9 @@ impl Profile {
             Self::NoRetain => "allow_anonymous true\nretain_available false\n",
             Self::SmallWindow => "allow_anonymous true\nmax_inflight_messages 3\n",
             Self::NoAliases => "allow_anonymous true\nmax_topic_alias 0\n",
-            Self::WebSocket => {
-                "allow_anonymous true\nlistener {port} 127.0.0.2\nprotocol websockets\n\
-                 allow_anonymous true\n"
-            }
-            Self::Scram
+            // Its WebSocket listeners bind to interfaces by name, not to a second loopback address.
+            Self::WebSocket
+            | Self::Scram
             | Self::NoWildcards
             | Self::NoShared
             | Self::NoSubscriptionIds
