@@ -62,7 +62,8 @@ impl Previous {
     /// Mosquitto's verdicts, for the same statements and versions as ours.
     pub(super) fn mosquitto(&self, ours: &Verdicts) -> Column {
         let broker = self.text.lines().find_map(|line| line.strip_prefix(MOSQUITTO_LINE));
-        let broker = broker.unwrap_or("mosquitto").trim_end_matches(['`', '.']).to_owned();
+        let broker = broker.and_then(|rest| rest.split('`').next()).unwrap_or("mosquitto");
+        let broker = broker.to_owned();
         let verdicts = ours.all().filter_map(|verdict| self.known(verdict)).collect();
         Column { broker, verdicts }
     }
@@ -119,6 +120,13 @@ mod tests {
         assert_eq!(known("5.0").as_deref(), Some("not run"));
         assert_eq!(word("fail", "5.0"), Some("fail"));
         assert_eq!(word("–", "5.0"), Some("client"));
+    }
+
+    #[test]
+    fn the_name_of_mosquitto_ends_where_its_quotes_do() {
+        let text = format!("{MOSQUITTO_LINE}mosquitto 2.0.11`, as the distribution has it");
+        let broker = Previous::parse(text).mosquitto(&Verdicts::default()).broker;
+        assert_eq!(broker, "mosquitto 2.0.11");
     }
 
     #[test]
