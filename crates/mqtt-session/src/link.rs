@@ -377,7 +377,7 @@ impl Link {
             let acknowledged = match packet {
                 PacketType::PubAck => sender.handle_puback(id, reason, tx),
                 PacketType::PubRec => sender.handle_pubrec(id, reason, tx),
-                PacketType::PubComp => sender.handle_pubcomp(id, reason, tx),
+                PacketType::PubComp => sender.handle_pubcomp(id, tx),
                 _ => {
                     let known = session.receiver.release(id);
                     tx.ack(PacketType::PubComp, id, known);

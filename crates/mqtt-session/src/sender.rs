@@ -270,16 +270,14 @@ impl Sender {
         None
     }
 
-    /// PUBCOMP came.
+    /// PUBCOMP came. Its reason does not matter: 0x92 says that the peer had forgotten the identifier,
+    /// and the message itself was received.
     pub(crate) fn handle_pubcomp(
         &mut self,
         id: PacketId,
-        reason: ReasonCode,
         tx: &mut Transmit<'_>,
     ) -> Option<Acknowledged> {
         (self.flights.find(id)?.awaits == Awaits::PubComp).then_some(())?;
-        // 0x92 says that the peer had forgotten it: the message itself was received.
-        let _ = reason;
         self.finish(id, ReasonCode::SUCCESS, tx)
     }
 

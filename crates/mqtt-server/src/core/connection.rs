@@ -99,14 +99,14 @@ impl Connection {
 
     /// Looks whether the receivers that the client waits for have caught up.
     fn poll_pressure(&mut self, now: Time) {
-        let Stage::Open(client) = &self.stage else { return };
         if self.pressure.is_none() {
             return;
         }
-        if self.pressure.stops_reading(self.broker.limits.protocol.receive_maximum) {
+        if self.is_stopped() {
             // While nothing was read, the client could not be heard.
             self.endpoint.renew_keep_alive(now);
         }
+        let Stage::Open(client) = &self.stage else { return };
         self.pressure.poll(&client.slot, &mut self.endpoint, now);
     }
 
