@@ -9,8 +9,8 @@ pub(crate) fn reason_string(words: Option<&str>) -> AckProperties<'_> {
     AckProperties { reason_string: words, ..AckProperties::default() }
 }
 
-/// Writes PUBACK or PUBREC with a Reason String, or without it if it does not fit [MQTT-3.4.2-2],
-/// [MQTT-3.5.2-2].
+/// Writes PUBACK, PUBREC, PUBREL or PUBCOMP with a Reason String, or without it if it does not fit
+/// [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.6.2-2], [MQTT-3.7.2-2].
 #[cold]
 pub(crate) fn refuse_message(
     out: &mut Output,

@@ -15,7 +15,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use mqtt_packet::{PacketId, PacketType, QoS, RawPublish, ReasonCode, ack, property::Property};
+use mqtt_packet::{
+    Ack, PacketId, PacketType, QoS, RawPublish, ReasonCode, ack, property::Property,
+};
 
 use crate::{
     alias::{SentAliases, SentAs},
@@ -25,6 +27,7 @@ use crate::{
     ledger::{DropReason, Ledger},
     negotiated::Negotiated,
     output::Output,
+    reason_string::refuse_message,
     run::{Frames, Run, Wire},
     time::Time,
 };
@@ -420,8 +423,13 @@ impl Transmit<'_> {
         }
     }
 
-    /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP.
+    /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP; a server says in words what is wrong.
     pub(crate) fn ack(&mut self, packet: PacketType, id: PacketId, reason: ReasonCode) {
+        let is_server = self.lost.is_none();
+        if reason.is_error() && is_server && self.negotiated.wants_words() {
+            let ack = Ack::new(id, reason);
+            return refuse_message(self.out, self.negotiated, packet, ack, reason.name());
+        }
         ack::encode_short(packet, id, reason, self.negotiated.version, self.out.tail());
     }
 

@@ -130,6 +130,10 @@ impl Watch {
         if let Some(limit) = self.maximum_packet_size {
             let fits = packet.raw.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
             note("MQTT-3.1.2-24", fits, &format!("a packet above {limit} bytes"));
+            for (id, property) in must_fit(packet.first() >> 4) {
+                let holds = packet.content.props().is_some_and(|props| props.has(*property));
+                note(id, fits || !holds, &format!("a property makes it longer than {limit} bytes"));
+            }
         }
         if let Some(props) = packet.content.props() {
             self.judge_properties(packet, props, note);
@@ -330,6 +334,24 @@ fn property_fits(id: u8, kind: u8) -> bool {
     }
 }
 
+/// The statements about what may be left out of a packet of this type so that it fits.
+fn must_fit(kind: u8) -> &'static [(&'static str, u8)] {
+    const REASON: u8 = prop::REASON_STRING;
+    const USER: u8 = prop::USER_PROPERTY;
+    match kind {
+        2 => &[("MQTT-3.2.2-19", REASON), ("MQTT-3.2.2-20", USER)],
+        4 => &[("MQTT-3.4.2-2", REASON), ("MQTT-3.4.2-3", USER)],
+        5 => &[("MQTT-3.5.2-2", REASON), ("MQTT-3.5.2-3", USER)],
+        6 => &[("MQTT-3.6.2-2", REASON), ("MQTT-3.6.2-3", USER)],
+        7 => &[("MQTT-3.7.2-2", REASON), ("MQTT-3.7.2-3", USER)],
+        9 => &[("MQTT-3.9.2-1", REASON), ("MQTT-3.9.2-2", USER)],
+        11 => &[("MQTT-3.11.2-1", REASON), ("MQTT-3.11.2-2", USER)],
+        14 => &[("MQTT-3.14.2-3", REASON), ("MQTT-3.14.2-4", USER)],
+        15 => &[("MQTT-3.15.2-2", REASON), ("MQTT-3.15.2-3", USER)],
+        _ => &[],
+    }
+}
+
 fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'))
 }
@@ -364,6 +386,14 @@ mod tests {
             watch(Version::V5, &connect, &[&[0x20, 3, 0, 0, 0], &[0x32, 6, 0, 1, b'a', 0, 1, 0]]);
         assert!(violated(&monitor).is_empty());
         assert_eq!(monitor.seen(Version::V5, "MQTT-2.1.3-1").checks, 2);
+    }
+
+    #[test]
+    fn words_that_make_a_packet_too_long_are_noticed() {
+        let connect = Connect::new(Version::V5, "c").maximum_packet_size(9);
+        let puback: &[u8] = &[0x40, 8, 0, 1, 0x87, 4, 0x1F, 0, 1, b'a'];
+        let monitor = watch(Version::V5, &connect, &[&[0x20, 3, 0, 0, 0], puback]);
+        assert_eq!(violated(&monitor), ["MQTT-3.1.2-24", "MQTT-3.4.2-2"]);
     }
 
     #[test]

@@ -42,14 +42,12 @@ fn mqtt5_3_15_2_1(t: &Story) -> Done {
 
 /// [MQTT-3.15.2-2] AUTH reason string must fit.
 fn mqtt5_3_15_2_2(t: &Story) -> Done {
-    challenged(t)?;
-    Err(Stop::NotSupported("the server's AUTH holds no reason string".to_owned()))
+    auth_fits(t)
 }
 
 /// [MQTT-3.15.2-3] AUTH user properties must fit.
 fn mqtt5_3_15_2_3(t: &Story) -> Done {
-    challenged(t)?;
-    Err(Stop::NotSupported("the server's AUTH holds no user property".to_owned()))
+    auth_fits(t)
 }
 
 /// [MQTT-4.12.0-1] Unsupported authentication method: CONNACK 0x8C or 0x87 permitted, then close.
@@ -161,12 +159,44 @@ pub(crate) fn challenged(t: &Story) -> Done<Peer> {
     challenge(t).map(|(peer, _)| peer)
 }
 
+/// A challenge is as long with each client, and none is sent to whom it is too long. With words or
+/// properties that could be left out it would come all the same.
+fn auth_fits(t: &Story) -> Done {
+    challenged(t)?;
+    let mut peer = t.attempt(&wants_scram(t))?;
+    let challenge = peer.next()?;
+    let full = challenge.raw.len();
+    let props = challenge.content.props().cloned().unwrap_or_else(Props::new);
+    let needed = !props.has(prop::REASON_STRING) && !props.has(prop::USER_PROPERTY);
+    for (limit, sent) in [(full, true), (full - 1, false), (full / 2, false)] {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let mut peer = t.attempt(&wants_scram(t).maximum_packet_size(limit))?;
+        if sent {
+            same!(next_auth_length(&mut peer)?, full, "the length of a challenge that fits");
+        } else if needed {
+            peer.refused(&[0x95, 0x87, 0x83])?;
+        } else {
+            let length = next_auth_length(&mut peer)?;
+            ensure!(length < full, "limit {limit}: AUTH of {length} bytes");
+        }
+    }
+    Ok(())
+}
+
+fn next_auth_length(peer: &mut Peer) -> Done<usize> {
+    let packet = peer.next()?;
+    let is_auth = matches!(packet.content, Content::Auth { .. });
+    ensure!(is_auth, "expected AUTH, got {}", packet.describe());
+    Ok(packet.raw.len())
+}
+
+fn wants_scram(t: &Story) -> Connect {
+    t.hello("c").with(|p| p.text(prop::AUTH_METHOD, METHOD).text(prop::AUTH_DATA, scram::first()))
+}
+
 /// The same, with the challenge.
 fn challenge(t: &Story) -> Done<(Peer, Vec<u8>)> {
-    let hello = t
-        .hello("c")
-        .with(|p| p.text(prop::AUTH_METHOD, METHOD).text(prop::AUTH_DATA, scram::first()));
-    let mut peer = t.attempt(&hello)?;
+    let mut peer = t.attempt(&wants_scram(t))?;
     match peer.event(seconds(5))? {
         Event::Packet(packet) => match packet.content {
             Content::Auth { code, props } => Ok((peer, auth_data(code, &props, 0x18)?)),

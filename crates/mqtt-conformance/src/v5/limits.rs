@@ -107,72 +107,72 @@ fn mqtt5_4_9_0_3(t: &Story) -> Done {
 
 /// [MQTT-3.4.2-2] PUBACK reason string must fit the receiver's Maximum Packet Size.
 fn mqtt5_3_4_2_2(t: &Story) -> Done {
-    fits(t, prop::REASON_STRING, |peer| denied_publish(t, peer, 1))
+    fits(t, 4, prop::REASON_STRING, |peer| denied_publish(t, peer, 1))
 }
 
 /// [MQTT-3.4.2-3] PUBACK user properties likewise.
 fn mqtt5_3_4_2_3(t: &Story) -> Done {
-    fits(t, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 1))
+    fits(t, 4, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 1))
 }
 
 /// [MQTT-3.5.2-2] PUBREC reason string must fit.
 fn mqtt5_3_5_2_2(t: &Story) -> Done {
-    fits(t, prop::REASON_STRING, |peer| denied_publish(t, peer, 2))
+    fits(t, 5, prop::REASON_STRING, |peer| denied_publish(t, peer, 2))
 }
 
 /// [MQTT-3.5.2-3] PUBREC user properties must fit.
 fn mqtt5_3_5_2_3(t: &Story) -> Done {
-    fits(t, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 2))
+    fits(t, 5, prop::USER_PROPERTY, |peer| denied_publish(t, peer, 2))
 }
 
 /// [MQTT-3.6.2-2] PUBREL reason string must fit.
 fn mqtt5_3_6_2_2(t: &Story) -> Done {
-    fits(t, prop::REASON_STRING, |peer| peer.send(&acknowledgement(5, 999)))
+    fits(t, 6, prop::REASON_STRING, |peer| peer.send(&acknowledgement(5, 999)))
 }
 
 /// [MQTT-3.6.2-3] PUBREL user properties must fit.
 fn mqtt5_3_6_2_3(t: &Story) -> Done {
-    fits(t, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(5, 999)))
+    fits(t, 6, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(5, 999)))
 }
 
 /// [MQTT-3.7.2-2] PUBCOMP reason string must fit.
 fn mqtt5_3_7_2_2(t: &Story) -> Done {
-    fits(t, prop::REASON_STRING, |peer| peer.send(&acknowledgement(6, 999)))
+    fits(t, 7, prop::REASON_STRING, |peer| peer.send(&acknowledgement(6, 999)))
 }
 
 /// [MQTT-3.7.2-3] PUBCOMP user properties must fit.
 fn mqtt5_3_7_2_3(t: &Story) -> Done {
-    fits(t, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(6, 999)))
+    fits(t, 7, prop::USER_PROPERTY, |peer| peer.send(&acknowledgement(6, 999)))
 }
 
 /// [MQTT-3.9.2-1] SUBACK reason string must fit the client's maximum.
 fn mqtt5_3_9_2_1(t: &Story) -> Done {
-    fits(t, prop::REASON_STRING, |peer| denied_subscribe(t, peer))
+    fits(t, 9, prop::REASON_STRING, |peer| denied_subscribe(t, peer))
 }
 
 /// [MQTT-3.9.2-2] SUBACK user properties must fit.
 fn mqtt5_3_9_2_2(t: &Story) -> Done {
-    fits(t, prop::USER_PROPERTY, |peer| denied_subscribe(t, peer))
+    fits(t, 9, prop::USER_PROPERTY, |peer| denied_subscribe(t, peer))
 }
 
 /// [MQTT-3.11.2-1] UNSUBACK reason string must fit.
 fn mqtt5_3_11_2_1(t: &Story) -> Done {
-    fits(t, prop::REASON_STRING, |peer| peer.send(&unsubscribe(t.version, 9, &["unknown"])))
+    fits(t, 11, prop::REASON_STRING, |peer| peer.send(&unsubscribe(t.version, 9, &["a/#/b"])))
 }
 
 /// [MQTT-3.11.2-2] UNSUBACK user properties must fit.
 fn mqtt5_3_11_2_2(t: &Story) -> Done {
-    fits(t, prop::USER_PROPERTY, |peer| peer.send(&unsubscribe(t.version, 9, &["unknown"])))
+    fits(t, 11, prop::USER_PROPERTY, |peer| peer.send(&unsubscribe(t.version, 9, &["a/#/b"])))
 }
 
 /// [MQTT-3.14.2-3] DISCONNECT reason string must fit.
 fn mqtt5_3_14_2_3(t: &Story) -> Done {
-    fits(t, prop::REASON_STRING, |peer| peer.send(&[0x00, 0x00]))
+    fits(t, 14, prop::REASON_STRING, |peer| peer.send(&[0x00, 0x00]))
 }
 
 /// [MQTT-3.14.2-4] DISCONNECT user properties must fit.
 fn mqtt5_3_14_2_4(t: &Story) -> Done {
-    fits(t, prop::USER_PROPERTY, |peer| peer.send(&[0x00, 0x00]))
+    fits(t, 14, prop::USER_PROPERTY, |peer| peer.send(&[0x00, 0x00]))
 }
 
 /// With this Topic Alias Maximum: aliases stay within, and each stands for the right topic.
@@ -297,36 +297,50 @@ fn others_go_on(t: &Story) -> Done {
     peer.takes("second").map(drop)
 }
 
-/// Provokes a packet that carries this property, then again from a client for which the packet
-/// would be one byte too long: then it comes without, or not at all.
-fn fits(t: &Story, property: u8, provoke: impl Fn(&mut Peer)) -> Done {
+/// Provokes a packet of this type, then again from clients with limits around its size. A server may
+/// say more than it has to as long as it fits: the packet never exceeds the limit, and where it held
+/// nothing of the kind it comes as soon as there is room for it.
+fn fits(t: &Story, kind: u8, property: u8, provoke: impl Fn(&mut Peer)) -> Done {
     let mut peer = t.client("loud")?;
     let connack = peer.connack_length;
     provoke(&mut peer);
-    let packet = match peer.event(seconds(3))? {
-        Event::Packet(packet) if carries(&packet, property) => packet,
-        _ => return Err(Stop::NotSupported("the server sends no such property here".to_owned())),
+    let Some(packet) = provoked(&mut peer, kind)? else {
+        return Err(Stop::NotSupported("the server never sends such a packet".to_owned()));
     };
-    let limit = u32::try_from(packet.raw.len() - 1).unwrap_or(u32::MAX);
-    let mut peer = t.attempt(&t.hello("small").maximum_packet_size(limit))?;
-    match peer.connack() {
-        Ok(0) => {}
-        _ => {
-            let reason =
-                format!("with so small a limit no CONNACK fits, which has {connack} bytes");
-            return Err(Stop::NotRun(reason));
+    ensure!(kinds(&packet, property) < 2 || property == prop::USER_PROPERTY, "it is there twice");
+    let full = packet.raw.len();
+    for limit in [connack, full - 1, full].map(|limit| limit.max(connack)) {
+        let announced = u32::try_from(limit).unwrap_or(u32::MAX);
+        let mut peer = t.attempt(&t.hello("small").maximum_packet_size(announced))?;
+        ensure!(peer.connack()? == 0, "limit {limit}: the CONNACK is a refusal");
+        provoke(&mut peer);
+        match provoked(&mut peer, kind)? {
+            Some(packet) => {
+                let length = packet.raw.len();
+                ensure!(length <= limit, "limit {limit}: got {}", packet.describe());
+            }
+            None => {
+                let bare = kinds(&packet, property) == 0 && limit >= full;
+                ensure!(!bare, "limit {limit}: no packet, although it has {full} bytes");
+            }
         }
-    }
-    provoke(&mut peer);
-    if let Event::Packet(packet) = peer.event(seconds(3))? {
-        let length = packet.raw.len();
-        ensure!(length < usize::try_from(limit).unwrap_or(0) + 1, "limit {limit}: got {length}");
     }
     Ok(())
 }
 
-fn carries(packet: &Packet, property: u8) -> bool {
-    packet.content.props().is_some_and(|props| props.has(property))
+/// The packet of this type, if one comes.
+fn provoked(peer: &mut Peer, kind: u8) -> Done<Option<Packet>> {
+    match peer.event(seconds(3))? {
+        Event::Packet(packet) if packet.first() >> 4 == kind => Ok(Some(packet)),
+        Event::Packet(packet) if packet.first() >> 4 != 14 => {
+            fail!("expected type {kind}, got {}", packet.describe())
+        }
+        _ => Ok(None),
+    }
+}
+
+fn kinds(packet: &Packet, property: u8) -> usize {
+    packet.content.props().map_or(0, |props| props.all(property).len())
 }
 
 fn denied_publish(t: &Story, peer: &mut Peer, qos: u8) {

@@ -1,8 +1,8 @@
 //! What the server announces, and the packets of the handshake.
 
 use mqtt_packet::{
-    Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeErrorKind, QoS, ReasonCode,
-    Version, frame,
+    Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, DecodeErrorKind, Packet, QoS,
+    ReasonCode, Version, frame,
 };
 
 use super::{Accept, ConnectRequest, ServerConfig};
@@ -85,20 +85,26 @@ pub(super) fn words_for(reasons: &[u8]) -> Option<&'static str> {
     reasons.iter().map(|&code| ReasonCode(code)).find(|code| code.is_error()).map(ReasonCode::name)
 }
 
+/// Writes AUTH, unless it is too large for the client [MQTT-3.1.2-24]; whether it did. It holds
+/// neither Reason String nor User Properties, so none can be too many [MQTT-3.15.2-2],
+/// [MQTT-3.15.2-3].
+#[must_use]
 pub(super) fn write_auth(
     out: &mut Output,
-    version: Version,
+    negotiated: &Negotiated,
     reason: ReasonCode,
     method: Option<&str>,
     data: &[u8],
-) {
+) -> bool {
     let properties = AuthProperties {
         authentication_method: method,
         authentication_data: Some(data).filter(|data| !data.is_empty()),
         ..AuthProperties::default()
     };
-    // The method came in a packet, so it fits into one; longer data ends the exchange by time-out.
-    let _ = Auth { reason, properties }.encode(version, out.tail());
+    let auth = Packet::Auth(Auth { reason, properties });
+    let len = auth.encoded_len(negotiated.version);
+    let fits = len.is_ok_and(|len| len <= negotiated.maximum_packet_size as usize);
+    fits && auth.encode(negotiated.version, out.tail()).is_ok()
 }
 
 /// AUTH repeats the method of the CONNECT [MQTT-4.12.0-5], and is not sent without one

@@ -364,28 +364,27 @@ impl ServerEndpoint {
 
     /// Goes on with enhanced authentication: AUTH 0x18 [MQTT-4.12.0-2].
     pub fn challenge(&mut self, data: &[u8]) {
-        match &mut self.state {
-            State::Connecting(connecting) => {
-                connecting.awaits_auth = true;
-                let version = connecting.negotiated.version;
-                let method = connecting.method.as_deref();
-                write_auth(
-                    &mut connecting.out,
-                    version,
-                    ReasonCode::CONTINUE_AUTHENTICATION,
-                    method,
-                    data,
-                );
-            }
-            State::Open(open) => open.auth(ReasonCode::CONTINUE_AUTHENTICATION, data),
-            _ => {}
-        }
+        self.auth(ReasonCode::CONTINUE_AUTHENTICATION, data);
     }
 
     /// A re-authentication succeeded: AUTH 0x00.
     pub fn reauthenticated(&mut self, data: &[u8]) {
-        if let State::Open(open) = &mut self.state {
-            open.auth(ReasonCode::SUCCESS, data);
+        self.auth(ReasonCode::SUCCESS, data);
+    }
+
+    /// Writes AUTH. A client that cannot take it cannot be authenticated, and is told so.
+    fn auth(&mut self, reason: ReasonCode, data: &[u8]) {
+        let written = match &mut self.state {
+            State::Connecting(connecting) => {
+                connecting.awaits_auth = true;
+                let Connecting { out, negotiated, method, .. } = &mut **connecting;
+                write_auth(out, negotiated, reason, method.as_deref(), data)
+            }
+            State::Open(open) => open.auth(reason, data),
+            _ => true,
+        };
+        if !written {
+            self.disconnect(ReasonCode::PACKET_TOO_LARGE);
         }
     }
 

@@ -58,9 +58,11 @@ impl Open {
         Ok(ServerEvent::Disconnect { reason: disconnect.reason, session_expiry_secs })
     }
 
-    pub(super) fn auth(&mut self, reason: ReasonCode, data: &[u8]) {
-        let version = self.link.version();
-        write_auth(&mut self.link.out, version, reason, self.method.as_deref(), data);
+    /// Writes AUTH; false if it is too large for the client.
+    #[must_use]
+    pub(super) fn auth(&mut self, reason: ReasonCode, data: &[u8]) -> bool {
+        let Link { out, negotiated, .. } = &mut self.link;
+        write_auth(out, negotiated, reason, self.method.as_deref(), data)
     }
 
     /// Writes an answer with words as its Reason String, or without any if the client wants none

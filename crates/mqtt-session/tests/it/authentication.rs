@@ -43,6 +43,28 @@ fn a_challenge_is_answered_and_the_connection_accepted() {
 }
 
 #[test]
+fn an_auth_that_is_too_large_for_the_client_is_not_sent() {
+    // [MQTT-3.1.2-24]: with 64 bytes of data, AUTH has 78.
+    for (limit, sent) in [(78, true), (77, false)] {
+        let mut options = ConnectOptions::new(Version::V5, "client");
+        options.authentication_method = Some("PING".into());
+        options.maximum_packet_size = limit;
+        let mut pair = Pair::new(options);
+        pair.connect();
+        pair.server.challenge(&[7; 64]);
+        pair.run();
+        match pair.client_events.last() {
+            Some(ClientEvent::Auth { .. }) => assert!(sent),
+            Some(ClientEvent::Refused(refused)) => {
+                assert_eq!((refused.reason, sent), (ReasonCode::PACKET_TOO_LARGE, false));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(pair.server.is_closed(), !sent);
+    }
+}
+
+#[test]
 fn a_client_authenticates_anew() {
     // [MQTT-4.12.1-1]
     let mut pair = authenticated();

@@ -92,6 +92,29 @@ fn words_that_do_not_fit_are_left_out() {
     assert!(acks(&pair).iter().all(Option::is_some));
 }
 
+/// What the client is sent for a PUBREC and a PUBREL with an identifier that nobody knows.
+fn forgotten(pair: &mut Pair) -> Vec<(u8, Option<String>)> {
+    pair.say_to_server(&[0x50, 2, 0, 9, 0x62, 2, 0, 9]);
+    pair.run();
+    let read = |(first, body): &(u8, bytes::Bytes)| {
+        let ack = Ack::parse(*first, body, Version::V5).unwrap();
+        (*first, ack.properties.reason_string.map(str::to_owned))
+    };
+    // The client answers PUBREL, which the server does not answer again.
+    pair.down.iter().map(read).collect()
+}
+
+#[test]
+fn an_unknown_identifier_is_answered_with_words_if_they_fit() {
+    // [MQTT-3.6.2-2], [MQTT-3.7.2-2]
+    let words = Some("Packet Identifier not found".to_owned());
+    let said = forgotten(&mut connected(|_| {}));
+    assert_eq!(said, [(0x62, words.clone()), (0x70, words)]);
+    assert_eq!(forgotten(&mut connected(wants_none)), [(0x62, None), (0x70, None)]);
+    let small = |options: &mut ConnectOptions| options.maximum_packet_size = 35;
+    assert_eq!(forgotten(&mut connected(small)), [(0x62, None), (0x70, None)]);
+}
+
 #[test]
 fn the_older_versions_have_no_words() {
     let mut pair = crate::pair::connected(Version::V311);
