@@ -8,7 +8,10 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -70,6 +73,7 @@ pub struct PasswordFile {
     users: RwLock<Arc<Users>>,
     /// Chooses the known user whose hash is checked for an unknown one, unpredictably for others.
     decoys: RandomState,
+    generation: AtomicU64,
     /// Survives a reload, so that unknown users keep the salts that were made up for them.
     scram_decoys: Arc<ScramDecoys>,
 }
@@ -104,7 +108,21 @@ impl PasswordFile {
         let path = self.path.as_deref().ok_or(LoadError::NoFile)?;
         let users = Users::read(path)?;
         *self.users.write() = Arc::new(users);
+        // After the users, so that nobody keeps an old answer under the new number.
+        self.generation.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether the file, as it was loaded last, has a line for this user.
+    #[must_use]
+    pub fn contains(&self, user_name: &str) -> bool {
+        self.users.read().by_name.contains_key(user_name)
+    }
+
+    /// How often the users were loaded anew. It grows after the new ones are in force.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// What the operator should hear about the file as it was loaded last.
@@ -118,6 +136,7 @@ impl PasswordFile {
             path,
             users: RwLock::new(Arc::new(users)),
             decoys: RandomState::new(),
+            generation: AtomicU64::new(0),
             scram_decoys: Arc::new(ScramDecoys::new()),
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     cli::{self, ServeArgs},
     failure::Failure,
     log, runtime,
-    signals::Stop,
+    signals::{Reload, Stop},
 };
 
 /// Serves until SIGTERM or SIGINT.
@@ -25,10 +25,12 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
-    let mut stop = Stop::on_signals()
-        .map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
+    let deaf = |error| Failure::new(format!("cannot listen for signals: {error}"));
+    let mut stop = Stop::on_signals().map_err(deaf)?;
+    let reload = Reload::on_signals().map_err(deaf)?;
     let access = Access::load(arguments)?;
-    let server = bind(arguments, access).await?;
+    let server = bind(arguments, &access).await?;
+    tokio::spawn(reload_on_request(access, reload));
     let addresses = server.local_addrs().map_err(|error| {
         Failure::new(format!("the operating system does not say where it listens: {error}"))
     })?;
@@ -45,7 +47,26 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn bind(arguments: &ServeArgs, access: Access) -> Result<Server, Failure> {
+/// Loads the files anew whenever it is asked to. What is wrong with them is said, and then the broker
+/// goes on with what it had.
+async fn reload_on_request(access: Access, mut reload: Reload) {
+    loop {
+        reload.requested().await;
+        let access = access.clone();
+        // Reading files holds a thread.
+        let Ok(outcome) = tokio::task::spawn_blocking(move || access.reload()).await else { break };
+        match outcome {
+            Ok(()) => cli::tell(&format_args!("loaded the files anew")),
+            Err(failures) => {
+                for failure in failures {
+                    tracing::error!("{failure}; what was loaded before stays in force");
+                }
+            }
+        }
+    }
+}
+
+async fn bind(arguments: &ServeArgs, access: &Access) -> Result<Server, Failure> {
     let mut builder = Server::builder().limits(limits::limits(&arguments.limits));
     builder = access.apply(builder).websocket_origins(&arguments.websocket_origin);
     for address in &arguments.listen {

@@ -1,4 +1,4 @@
-//! Being told to stop.
+//! Being told to stop, or to load files anew.
 
 use std::{io, process};
 
@@ -31,6 +31,26 @@ impl Stop {
     pub(crate) async fn requested(&mut self) {
         if self.0.wait_for(|stop| *stop).await.is_err() {
             // The listener is gone with the runtime: nobody will ever ask.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Resolves with every SIGHUP.
+pub(crate) struct Reload(Signal);
+
+impl Reload {
+    /// Starts to listen, so that the signal does not end the process; needs a runtime.
+    ///
+    /// # Errors
+    /// The operating system does not let us.
+    pub(crate) fn on_signals() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next signal.
+    pub(crate) async fn requested(&mut self) {
+        if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
     }

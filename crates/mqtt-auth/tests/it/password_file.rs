@@ -172,9 +172,12 @@ fn a_reload_brings_all_of_the_new_or_keeps_all_of_the_old_g02_g03() {
     assert!(matches!(file.reload(), Err(LoadError::Read { .. })));
     assert!(bob_is_in(&file));
 
+    assert_eq!((file.contains("bob"), file.generation()), (true, 0));
+
     scratch.write(USERS.replace("bob", "rob"));
     file.reload().unwrap();
     assert!(!bob_is_in(&file));
+    assert_eq!((file.contains("bob"), file.contains("rob"), file.generation()), (false, true, 1));
     assert_eq!(log_in(&file, "rob", "hunter2"), Verdict::Allow(Identity::user("rob")));
 }
 

@@ -10,7 +10,7 @@ pub(super) const NOTES: &str = "\
 Passwords are hashed with argon2id, or for SCRAM, where a client of MQTT 5.0
 proves that it knows the password without sending it. Without PASSWORD it is
 asked for twice on a terminal, or read as one line from standard input. A
-broker that runs goes on with the file as it was when it started.";
+broker that runs loads the file anew on SIGHUP.";
 
 /// The options of `passwd`.
 #[derive(Debug, Args)]

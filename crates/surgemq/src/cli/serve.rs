@@ -10,7 +10,9 @@ use super::{url, values};
 /// What stands below the options in the help.
 pub(super) const NOTES: &str = "\
 The broker stops on SIGTERM and SIGINT. Sessions and retained messages live in
-memory for now: they outlast connections, but not the broker.
+memory for now: they outlast connections, but not the broker. On SIGHUP it loads
+the files of --password-file and --acl-file anew; a file that is not in order is
+named in the log, and what was loaded before stays in force.
 
 Without --password-file everyone may connect if every listener is on loopback;
 elsewhere the broker does not start unless --allow-anonymous says so. Without
@@ -110,6 +112,18 @@ pub(crate) struct LimitArgs {
     /// Connections at once [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: Option<u32>,
+
+    /// Sessions at once, with and without a connection [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_sessions: Option<u32>,
+
+    /// Retained messages [default: 10000000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_retained: Option<u32>,
+
+    /// Bytes of all retained messages together [default: 4294967296]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_retained_bytes: Option<u64>,
 
     /// Seconds between two publications of $SYS; 0 for none [default: 10]
     #[arg(long, value_name = "SECS")]

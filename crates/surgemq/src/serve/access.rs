@@ -1,16 +1,17 @@
 //! Who may come in, and what they may do.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use mqtt_auth::{AclFile, Anonymous, Chain, PasswordFile};
+use mqtt_auth::{AclFile, Action, Anonymous, Authorizer, Chain, PasswordFile, Subject};
 use mqtt_server::ServerBuilder;
 
 use crate::{cli::ServeArgs, failure::Failure};
 
-/// The files that decide, loaded.
+/// The files that decide. A clone stands for the same files.
+#[derive(Clone)]
 pub(super) struct Access {
-    passwords: Option<PasswordFile>,
-    rules: Option<AclFile>,
+    passwords: Option<Arc<PasswordFile>>,
+    rules: Option<Arc<AclFile>>,
     allow_anonymous: bool,
 }
 
@@ -23,22 +24,41 @@ impl Access {
         let passwords = arguments.password_file.as_ref().map(PasswordFile::load).transpose();
         let rules = arguments.acl_file.as_ref().map(AclFile::load).transpose();
         let access = Self {
-            passwords: passwords.map_err(|error| failure("--password-file", &error))?,
-            rules: rules.map_err(|error| failure("--acl-file", &error))?,
+            passwords: passwords.map_err(|error| failure("--password-file", &error))?.map(Arc::new),
+            rules: rules.map_err(|error| failure("--acl-file", &error))?.map(Arc::new),
             allow_anonymous: arguments.allow_anonymous,
         };
-        for warning in access.passwords.iter().flat_map(PasswordFile::warnings) {
+        access.warn();
+        Ok(access)
+    }
+
+    /// Loads the files anew, for clients to come and for those that are there. A file that is not in
+    /// order changes nothing, and does not keep the other one from being loaded.
+    ///
+    /// # Errors
+    /// What is wrong with the files, in a line for each.
+    pub(super) fn reload(&self) -> Result<(), Vec<Failure>> {
+        let passwords = self.passwords.as_ref().map_or(Ok(()), |file| file.reload());
+        let rules = self.rules.as_ref().map_or(Ok(()), |file| file.reload());
+        self.warn();
+        let passwords = passwords.map_err(|error| failure("--password-file", &error)).err();
+        let rules = rules.map_err(|error| failure("--acl-file", &error)).err();
+        let failures: Vec<_> = passwords.into_iter().chain(rules).collect();
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
+    }
+
+    fn warn(&self) {
+        for warning in self.passwords.iter().flat_map(|passwords| passwords.warnings()) {
             tracing::warn!("{warning}");
         }
-        Ok(access)
     }
 
     /// Hands them to the server.
     ///
     /// Without a password file credentials mean nothing, so everyone may come in; whether that is
     /// in order where the server listens is for [`check_exposure`] to say.
-    pub(super) fn apply(self, mut builder: ServerBuilder) -> ServerBuilder {
-        builder = match (self.passwords, self.allow_anonymous) {
+    pub(super) fn apply(&self, mut builder: ServerBuilder) -> ServerBuilder {
+        builder = match (self.passwords.clone(), self.allow_anonymous) {
             (None, _) => builder.authenticator(Anonymous::everyone()),
             (Some(passwords), false) => builder.authenticator(passwords),
             (Some(passwords), true) => {
@@ -46,10 +66,32 @@ impl Access {
                 builder.authenticator(Chain::new().then(passwords).then(anonymous))
             }
         };
-        match self.rules {
-            Some(rules) => builder.authorizer(rules),
-            None => builder,
+        if self.passwords.is_some() || self.rules.is_some() {
+            builder.authorizer(self.clone())
+        } else {
+            builder
         }
+    }
+
+    /// Whether the user was in the password file when it came in, and is not any more.
+    fn was_removed(&self, who: Subject<'_>) -> bool {
+        let (Some(passwords), Some(name)) = (&self.passwords, who.identity.user_name()) else {
+            return false;
+        };
+        passwords.generation() > 0 && !passwords.contains(name)
+    }
+}
+
+/// A user who is removed may do nothing from then on, although the connection lives on.
+impl Authorizer for Access {
+    fn authorize(&self, who: Subject<'_>, action: Action<'_>) -> bool {
+        let permitted = self.rules.as_ref().is_none_or(|rules| rules.authorize(who, action));
+        permitted && !self.was_removed(who)
+    }
+
+    fn generation(&self) -> u64 {
+        let rules = self.rules.as_ref().map_or(0, Authorizer::generation);
+        rules + self.passwords.as_ref().map_or(0, |passwords| passwords.generation())
     }
 }
 

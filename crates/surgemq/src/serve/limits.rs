@@ -23,6 +23,12 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     replace(&mut limits.client_id_bytes_max, given.max_client_id_bytes.map(usize::from));
     let connections = given.max_connections.and_then(|number| usize::try_from(number).ok());
     replace(&mut limits.connections_max, connections);
+    let sessions = given.max_sessions.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.sessions_max, sessions);
+    let retained = given.max_retained.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.retained_messages_max, retained);
+    let bytes = given.max_retained_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    replace(&mut limits.retained_bytes_max, bytes);
     replace(&mut limits.sys_interval_secs, given.sys_interval);
     limits
 }
@@ -59,6 +65,9 @@ mod tests {
             topic_alias_maximum: Some(0),
             max_client_id_bytes: Some(23),
             max_connections: Some(9),
+            max_sessions: Some(10),
+            max_retained: Some(11),
+            max_retained_bytes: Some(12),
             sys_interval: Some(0),
         });
         let protocol = &limits.protocol;
@@ -71,6 +80,8 @@ mod tests {
         assert_eq!(protocol.server_keep_alive_secs, Some(7));
         assert_eq!((protocol.receive_maximum, protocol.topic_alias_maximum), (8, 0));
         assert_eq!((limits.client_id_bytes_max, limits.connections_max), (23, 9));
+        assert_eq!(limits.sessions_max, 10);
+        assert_eq!((limits.retained_messages_max, limits.retained_bytes_max), (11, 12));
         assert_eq!(limits.sys_interval_secs, 0);
     }
 }

@@ -222,6 +222,12 @@ impl Broker {
         self.process.signal(name);
     }
 
+    /// Has it load its files anew, and waits until it says this about them.
+    pub(crate) fn reload(&mut self, expected: &str) {
+        self.signal("HUP");
+        self.process.wait_for_error_text(expected);
+    }
+
     /// Waits until it ends.
     pub(crate) fn finish(self) -> Finished {
         self.process.finish()

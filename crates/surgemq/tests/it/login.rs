@@ -56,6 +56,43 @@ fn rules_say_who_may_do_what() {
 }
 
 #[test]
+fn files_are_loaded_anew_on_sighup() {
+    let (path, rules) = (scratch("reload_users"), scratch("reload_rules"));
+    passwd("-c", &path, "alice s3cret").expect_success();
+    std::fs::write(&rules, "user alice\ntopic a\n").unwrap();
+    let files = (path.display(), rules.display());
+    let mut broker = Broker::start(&format!("--password-file {} --acl-file {}", files.0, files.1));
+    let alice = "-V 5 -u alice -P s3cret";
+    let mut listener = broker.subscribe(&format!("{alice} -t a -t b"));
+    broker.publish(&format!("{alice} -q 1 -t a -m first"));
+    listener.wait_for_output("first");
+
+    // What is not in order changes nothing, and the other file is loaded all the same.
+    std::fs::write(&rules, "user alice\ntopic b\nnonsense\n").unwrap();
+    passwd("", &path, "bob s3cret").expect_success();
+    broker.reload("line 3");
+    broker.publish(&format!("{alice} -q 1 -t a -m second"));
+    listener.wait_for_output("second");
+    broker.publish("-V 5 -u bob -P s3cret -t a -n");
+
+    std::fs::write(&rules, "user alice\ntopic b\n\nuser bob\ntopic write b\n").unwrap();
+    broker.reload("loaded the files anew");
+    let denied = broker.tool(&format!("pub {alice} -q 1 -t a -m third")).finish();
+    denied.expect_failure(135, "0x87 Not authorized");
+
+    // A user who is removed may not come in, and hears nothing more.
+    passwd("-D", &path, "alice").expect_success();
+    broker.signal("HUP");
+    let login = || broker.tool(&format!("pub {alice} -t b -n")).finish().code;
+    let refused = std::iter::repeat_with(login).take(100).any(|code| code == Some(134));
+    assert!(refused, "alice may still come in");
+    broker.publish("-V 5 -u bob -P s3cret -q 1 -t b -m unheard");
+    broker.signal("TERM");
+    let heard = listener.finish().stdout;
+    assert_eq!(String::from_utf8_lossy(&heard), "first\nsecond\n");
+}
+
+#[test]
 fn the_file_is_changed_only_as_asked() {
     let path = scratch("changed_as_asked");
     passwd("", &path, "alice x").expect_failure(1, "add -c to make a new one");
