@@ -14,21 +14,23 @@ const SENT_MAX: u16 = 64;
 #[derive(Debug, Default)]
 pub(crate) struct ReceivedAliases {
     maximum: u16,
-    topics: Vec<Option<Arc<str>>>,
+    /// Nothing until the peer sets its first alias.
+    topics: Option<Box<Vec<Option<Arc<str>>>>>,
 }
 
 impl ReceivedAliases {
     pub(crate) const fn new(maximum: u16) -> Self {
-        Self { maximum, topics: Vec::new() }
+        Self { maximum, topics: None }
     }
 
     /// Binds an alias to a topic, anew if it has one.
     pub(crate) fn bind(&mut self, alias: u16, topic: &str) -> Result<(), Violation> {
         let index = self.index(alias)?;
-        if self.topics.len() <= index {
-            self.topics.resize(index + 1, None);
+        let topics = self.topics.get_or_insert_default();
+        if topics.len() <= index {
+            topics.resize(index + 1, None);
         }
-        if let Some(slot) = self.topics.get_mut(index) {
+        if let Some(slot) = topics.get_mut(index) {
             *slot = Some(topic.into());
         }
         Ok(())
@@ -36,7 +38,8 @@ impl ReceivedAliases {
 
     /// The topic that an alias stands for.
     pub(crate) fn topic(&self, alias: u16) -> Result<Arc<str>, Violation> {
-        let topic = self.topics.get(self.index(alias)?).cloned().flatten();
+        let index = self.index(alias)?;
+        let topic = self.topics.as_ref().and_then(|topics| topics.get(index)).cloned().flatten();
         topic.ok_or(Violation::protocol("U5-058", "a topic alias that was never set"))
     }
 
@@ -56,7 +59,8 @@ impl ReceivedAliases {
 #[derive(Debug, Default)]
 pub(crate) struct SentAliases {
     maximum: u16,
-    aliases: HashMap<Box<[u8]>, u16>,
+    /// Nothing until the first topic gets one.
+    aliases: Option<Box<HashMap<Box<[u8]>, u16>>>,
 }
 
 /// How a topic goes out.
@@ -72,7 +76,7 @@ pub(crate) enum SentAs {
 
 impl SentAliases {
     pub(crate) fn new(maximum: u16) -> Self {
-        Self { maximum: maximum.min(SENT_MAX), aliases: HashMap::new() }
+        Self { maximum: maximum.min(SENT_MAX), aliases: None }
     }
 
     /// Whether the peer takes aliases at all.
@@ -85,10 +89,11 @@ impl SentAliases {
         if self.maximum == 0 {
             return SentAs::Topic;
         }
-        if let Some(alias) = self.aliases.get(topic) {
+        let aliases = self.aliases.as_deref();
+        if let Some(alias) = aliases.and_then(|aliases| aliases.get(topic)) {
             return SentAs::Alias(*alias);
         }
-        match u16::try_from(self.aliases.len()) {
+        match u16::try_from(aliases.map_or(0, HashMap::len)) {
             // An alias costs three bytes, so a shorter topic is cheaper in full.
             Ok(used) if used < self.maximum && topic.len() > 3 => SentAs::Binding(used + 1),
             _ => SentAs::Topic,
@@ -97,7 +102,7 @@ impl SentAliases {
 
     /// The packet with the binding went out.
     pub(crate) fn bind(&mut self, topic: &[u8], alias: u16) {
-        self.aliases.insert(topic.into(), alias);
+        self.aliases.get_or_insert_default().insert(topic.into(), alias);
     }
 }
 

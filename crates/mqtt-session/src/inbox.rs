@@ -3,7 +3,7 @@
 //! The server keeps one behind a short lock for every session. While the session has a connection,
 //! its owner drains the inbox into the socket; while it has none, the inbox is its offline queue.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use mqtt_packet::QoS;
 
@@ -51,10 +51,11 @@ pub enum Pressure {
 /// Messages that wait for one session.
 #[derive(Debug)]
 pub struct Inbox {
-    limits: InboxLimits,
+    /// Shared by all inboxes of a server.
+    limits: Arc<InboxLimits>,
     queue: VecDeque<Delivery>,
     /// QoS 1 and 2 messages in the queue.
-    messages: usize,
+    messages: u32,
     bytes: usize,
     /// What the session's owner took and has not finished: in flight, or waiting for the window.
     owner: Held,
@@ -76,9 +77,9 @@ pub struct Held {
 impl Inbox {
     /// An empty inbox of a session without a connection.
     #[must_use]
-    pub fn new(limits: InboxLimits) -> Self {
+    pub fn new(limits: impl Into<Arc<InboxLimits>>) -> Self {
         Self {
-            limits,
+            limits: limits.into(),
             queue: VecDeque::new(),
             messages: 0,
             bytes: 0,
@@ -121,14 +122,15 @@ impl Inbox {
         if self.bytes + self.owner.bytes >= self.limits.bytes_max {
             return (0, DropReason::QueueFull);
         }
-        let room = self.limits.messages_max.saturating_sub(self.messages + self.owner.messages);
+        let held = self.messages as usize + self.owner.messages;
+        let room = self.limits.messages_max.saturating_sub(held);
         (count.min(u32::try_from(room).unwrap_or(u32::MAX)), DropReason::QueueFull)
     }
 
     fn store(&mut self, delivery: Delivery) {
         self.bytes += delivery.run.len();
         if delivery.qos() != QoS::AtMostOnce {
-            self.messages += delivery.count() as usize;
+            self.messages = self.messages.saturating_add(delivery.count());
         }
         self.queue.push_back(delivery);
     }
@@ -175,7 +177,7 @@ impl Inbox {
             let Some(delivery) = self.queue.pop_front() else { break };
             taken += delivery.run.len();
             if delivery.qos() != QoS::AtMostOnce {
-                self.messages = self.messages.saturating_sub(delivery.count() as usize);
+                self.messages = self.messages.saturating_sub(delivery.count());
             }
             into.push_back(delivery);
         }

@@ -94,7 +94,8 @@ pub(crate) struct Link {
     pub(crate) negotiated: Negotiated,
     pub(crate) session: Session,
     pub(crate) out: Output,
-    pub(crate) done: Ledger,
+    /// What became of messages since the last report; nothing while the connection is idle.
+    done: Option<Box<Ledger>>,
     /// Whole packets; none but the last `handle_input` brought.
     input: Bytes,
     at: usize,
@@ -105,7 +106,7 @@ pub(crate) struct Link {
     received_aliases: ReceivedAliases,
     sent_aliases: SentAliases,
     /// Messages that were given up, for a client: it waits for each of them.
-    pub(crate) lost: VecDeque<Lost>,
+    pub(crate) lost: Option<Box<VecDeque<Lost>>>,
     role: Role,
     takes_problem_information: bool,
 }
@@ -150,7 +151,7 @@ impl Link {
             negotiated,
             session,
             out: Output::default(),
-            done: Ledger::default(),
+            done: None,
             input: Bytes::new(),
             at: 0,
             input_error: None,
@@ -158,7 +159,7 @@ impl Link {
             topic_levels_max: options.topic_levels_max,
             received_aliases: ReceivedAliases::new(options.topic_alias_maximum),
             sent_aliases: SentAliases::new(negotiated.topic_alias_maximum),
-            lost: VecDeque::new(),
+            lost: (options.role == Role::Client).then(Box::default),
             role: options.role,
             takes_problem_information: options.takes_problem_information,
         };
@@ -459,22 +460,42 @@ impl Link {
         now: Time,
         act: impl FnOnce(&mut Session, &mut Transmit<'_>) -> T,
     ) -> T {
-        let Self { negotiated, session, out, done, sent_aliases, lost, role, .. } = self;
-        let lost = (*role == Role::Client).then_some(lost);
+        let Self { negotiated, session, out, done, sent_aliases, lost, .. } = self;
+        let lost = lost.as_deref_mut();
+        let done = done.get_or_insert_default();
         act(session, &mut Transmit { out, aliases: sent_aliases, negotiated, done, lost, now })
     }
 
     /// The connection is over: what waits for the socket is lost, and counted.
     pub(crate) fn end(&mut self) -> (Session, Ledger) {
-        self.done.drop_messages(DropReason::ConnectionLost, self.out.messages());
+        let mut done = self.take_done();
+        done.drop_messages(DropReason::ConnectionLost, self.out.messages());
         self.out = Output::default();
-        (std::mem::take(&mut self.session), std::mem::take(&mut self.done))
+        (std::mem::take(&mut self.session), done)
+    }
+
+    pub(crate) fn done_mut(&mut self) -> &mut Ledger {
+        self.done.get_or_insert_default()
+    }
+
+    /// What became of messages since the last call.
+    pub(crate) fn take_done(&mut self) -> Ledger {
+        self.done.as_deref_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The socket took `bytes` of the output.
+    pub(crate) fn advance_output(&mut self, bytes: usize) {
+        let delivered = self.out.advance(bytes);
+        if delivered > 0 {
+            self.done_mut().delivered += delivered;
+        }
     }
 
     /// Gives unused memory back.
     pub(crate) fn shrink(&mut self) {
         self.out.shrink();
         self.session.shrink();
+        self.done.take_if(|done| **done == Ledger::default());
         if self.at == self.input.len() {
             self.input = Bytes::new();
             self.at = 0;

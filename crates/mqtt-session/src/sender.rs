@@ -52,7 +52,7 @@ pub(crate) struct Sender {
     pending_messages: usize,
     pending_bytes: usize,
     /// Messages of an earlier connection that have to go out again, in order.
-    again: VecDeque<PacketId>,
+    again: Option<Box<VecDeque<PacketId>>>,
 }
 
 /// What a [`Sender`] writes to, and by which rules.
@@ -112,7 +112,7 @@ impl Sender {
             pending_at: 0,
             pending_messages: 0,
             pending_bytes: 0,
-            again: VecDeque::new(),
+            again: None,
         }
     }
 
@@ -200,14 +200,14 @@ impl Sender {
             self.flights.remove(id);
         }
         self.in_flight = 0;
-        self.again.clear();
+        self.again = None;
         for (id, flight) in self.flights.iter() {
             match flight.awaits {
                 Awaits::PubComp => {
                     self.in_flight = self.in_flight.saturating_add(1);
                     tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
                 }
-                _ => self.again.push_back(id),
+                _ => self.again.get_or_insert_default().push_back(id),
             }
         }
         self.pump(tx);
@@ -215,7 +215,11 @@ impl Sender {
 
     fn pump_again(&mut self, tx: &mut Transmit<'_>) {
         while self.in_flight < tx.negotiated.send_window {
-            let Some(id) = self.again.pop_front() else { return };
+            let Some(again) = &mut self.again else { return };
+            let Some(id) = again.pop_front() else {
+                self.again = None;
+                return;
+            };
             let Some(flight) = self.flights.find(id) else { continue };
             let Some(qos) = flight.qos() else { continue };
             let run = Run::from_checked(flight.frame.clone(), flight.wire, qos, false, 1, 0);

@@ -1,25 +1,30 @@
 //! Time as an argument.
 
+use std::{fmt, num::NonZeroU64};
+
 /// A point on the caller's monotonic clock, in milliseconds since a start that the caller chose.
 ///
 /// Nothing in this crate reads a clock: every call that needs the time is handed one of these.
-#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug, Default)]
-pub struct Time(u64);
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Time(
+    /// Milliseconds and 1, so that an `Option<Time>` is no larger: many are kept.
+    NonZeroU64,
+);
 
 impl Time {
     /// The start of the clock.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// The point `millis` milliseconds behind the start of the clock.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self::ZERO.after_millis(millis)
     }
 
     /// Milliseconds since the start of the clock.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The point `secs` seconds later; stays at the end of time instead of wrapping.
@@ -38,7 +43,19 @@ impl Time {
     /// Milliseconds from `earlier` to here; 0 where `earlier` is later.
     #[must_use]
     pub const fn millis_since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Time").field(&self.as_millis()).finish()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod limits;
+mod memory;
 
 use std::{io, process::ExitCode};
 
@@ -42,7 +43,9 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
         .map(|(given, bound)| given.display(bound))
         .collect();
     cli::tell(&format_args!("listening on {}", listed.join(", ")));
+    let caretaker = tokio::spawn(memory::give_back());
     let report = server.run_until(async move { stop.requested().await }).await;
+    caretaker.abort();
     cli::tell(&format_args!("{}", summary(&report)));
     Ok(ExitCode::SUCCESS)
 }

@@ -91,8 +91,8 @@ impl Broker {
             let mut state = slot.lock();
             if state.is_abandoned(epoch) { state.will.take() } else { None }
         };
-        if let Some((will, _)) = will {
-            self.publish_will(slot, &will.published(now), now);
+        if let Some(will) = will {
+            self.publish_will(slot, &will.0.published(now), now);
         }
         self.end_abandoned(slot, epoch);
         if slot.lock().ended {
@@ -110,6 +110,6 @@ fn take(slot: &Arc<Slot>, state: &mut SlotState, arrival: &Arrival<'_>, present:
     // Back in time: the will is not published [MQTT-3.1.3-9].
     state.will = None;
     state.inbox.go_online();
-    let session = state.session.take().unwrap_or_default();
+    let session = state.session.take().map(|session| *session).unwrap_or_default();
     Arrived::Owner { slot: slot.clone(), session, present, epoch: state.epoch }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use mqtt_auth::{Action, Authenticator, Authorizer, Subject};
 use mqtt_packet::{QoS, ReasonCode};
-use mqtt_session::{Delivery, InboxLimits, Ledger, Run, SessionStore, Time};
+use mqtt_session::{Delivery, InboxLimits, Ledger, Run, ServerConfig, SessionStore, Time};
 use mqtt_topics::TopicNameRef;
 use parking_lot::Mutex;
 
@@ -23,6 +23,9 @@ use crate::{limits::Limits, retained::Retained, routing::Routing};
 /// The state that the connections of a server share. It does no I/O and reads no clock.
 pub(crate) struct Broker {
     pub(crate) limits: Limits,
+    /// The parts of the limits that connections and sessions keep at hand.
+    pub(crate) protocol: Arc<ServerConfig>,
+    inbox_limits: Arc<InboxLimits>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) routing: Arc<dyn Routing>,
@@ -66,6 +69,8 @@ pub(crate) struct Parts {
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            protocol: Arc::new(parts.limits.protocol),
+            inbox_limits: Arc::new(parts.limits.queue),
             limits: parts.limits,
             authenticator: parts.authenticator,
             authorizer: parts.authorizer,
@@ -84,8 +89,8 @@ impl Broker {
         }
     }
 
-    pub(crate) const fn inbox_limits(&self) -> InboxLimits {
-        self.limits.queue
+    pub(crate) fn inbox_limits(&self) -> Arc<InboxLimits> {
+        self.inbox_limits.clone()
     }
 
     /// Changes whenever a remembered route may be wrong.
@@ -133,7 +138,7 @@ impl Broker {
 
     fn end_session_if(&self, slot: &Arc<Slot>, is_over: impl FnOnce(&SlotState) -> bool) {
         let left;
-        let (subscriptions, waiting, newcomers) = {
+        let (subscriptions, waiting) = {
             let mut state = slot.lock();
             if state.ended || !is_over(&state) {
                 return;
@@ -142,9 +147,9 @@ impl Broker {
             state.inbox.end();
             state.session = None;
             state.expires_at = None;
-            let (waiting, newcomers) = state.take_waiting();
+            let waiting = state.take_waiting();
             left = Totals { ledger: *state.inbox.ledger(), traffic: state.traffic };
-            (std::mem::take(&mut state.subscriptions), waiting, newcomers)
+            (std::mem::take(&mut state.subscriptions), waiting)
         };
         {
             let mut retired = self.retired.lock();
@@ -152,11 +157,10 @@ impl Broker {
             retired.traffic += left.traffic;
         }
         self.registry.remove(slot);
-        for filter in subscriptions.keys() {
+        for (filter, _) in subscriptions.iter() {
             self.unroute(slot, filter);
         }
-        super::slot::wake_all(&waiting);
-        newcomers.into_iter().for_each(std::task::Waker::wake);
+        waiting.wake();
         if let Err(error) = self.store.remove(&slot.client_id) {
             tracing::error!(client_id = ?slot.client_id, %error, "cannot remove a session that ended");
         }
@@ -197,14 +201,14 @@ impl Broker {
                 if state.epoch != entry.epoch || state.ended || state.inbox.is_online() {
                     continue;
                 }
-                let will_due = state.will.as_ref().is_some_and(|(_, due)| *due <= now);
+                let will_due = state.will.as_ref().is_some_and(|will| will.1 <= now);
                 let expired = state.expires_at.is_some_and(|due| due <= now);
                 // The end of the session is the last moment for the will [MQTT-3.1.2-8].
                 let will = if will_due || expired { state.will.take() } else { None };
                 (will, expired)
             };
-            if let Some((will, _)) = will {
-                self.publish_will(&entry.slot, &will.published(now), now);
+            if let Some(will) = will {
+                self.publish_will(&entry.slot, &will.0.published(now), now);
             }
             if expired {
                 self.end_abandoned(&entry.slot, entry.epoch);

@@ -38,14 +38,15 @@ pub(crate) struct Connection {
     pub(super) peer: Peer,
     pub(super) stage: Stage,
     /// One for each QoS, as the access rules may tell them apart.
-    routes: [RouteCache; 3],
+    routes: Option<Box<[RouteCache; 3]>>,
     pub(super) traffic: Traffic,
     /// What happened to messages on this side of the endpoint.
-    pub(super) done: Ledger,
+    pub(super) done: Option<Box<Ledger>>,
     /// Receivers that are behind, and what they hold up.
     pressure: Pressure,
-    pub(super) replays: VecDeque<Replay>,
-    taken: VecDeque<Delivery>,
+    pub(super) replays: Option<Box<VecDeque<Replay>>>,
+    /// Room for what is taken from the inbox, kept while the connection is busy.
+    taken: Option<Box<VecDeque<Delivery>>>,
     /// The time of the last call.
     pub(super) now: Time,
     _count: ConnectionCount,
@@ -63,27 +64,27 @@ pub(super) enum Stage {
 pub(super) struct Client {
     pub(super) slot: Arc<Slot>,
     pub(super) epoch: u64,
-    pub(super) will: Option<WillRequest>,
+    pub(super) will: Option<Box<WillRequest>>,
     pub(super) expiry_secs: u32,
     pub(super) credentials: Credentials,
     pub(super) method: Option<Box<str>>,
     pub(super) exchange: Option<Box<dyn Exchange>>,
-    pub(super) job: Option<LoginJob>,
+    pub(super) job: Option<Box<LoginJob>>,
 }
 
 impl Connection {
     pub(crate) fn new(broker: Arc<Broker>, peer: Peer, count: ConnectionCount, now: Time) -> Self {
         Self {
-            endpoint: ServerEndpoint::new(broker.limits.protocol, now),
+            endpoint: ServerEndpoint::new(broker.protocol.clone(), now),
             broker,
             peer,
             stage: Stage::Handshake,
-            routes: Default::default(),
+            routes: None,
             traffic: Traffic::default(),
-            done: Ledger::default(),
+            done: None,
             pressure: Pressure::default(),
-            replays: VecDeque::new(),
-            taken: VecDeque::new(),
+            replays: None,
+            taken: None,
             now,
             _count: count,
         }
@@ -139,6 +140,7 @@ impl Connection {
         let Self { broker, endpoint, routes, stage, .. } = self;
         let topic = endpoint.span_topic(span);
         let Stage::Open(client) = stage else { return Route::nowhere() };
+        let routes = routes.get_or_insert_default();
         let Some(routes) = routes.get_mut(usize::from(span.qos().bits())) else {
             return Route::nowhere();
         };
@@ -240,7 +242,7 @@ impl Connection {
             let Stage::Open(client) = &self.stage else { return };
             let slot = client.slot.clone();
             let room = self.room();
-            let mut taken = std::mem::take(&mut self.taken);
+            let mut taken = self.taken.take().unwrap_or_default();
             let leave = slot.exchange(self.report(), &mut taken, room);
             if let Some(reason) = leave {
                 // What was just taken goes on with the session, but for QoS 0.
@@ -249,7 +251,7 @@ impl Connection {
                 return self.note_end(now);
             }
             if taken.is_empty() {
-                self.taken = taken;
+                self.taken = Some(taken);
                 break;
             }
             let generation = self.broker.authorizer.generation();
@@ -260,7 +262,7 @@ impl Connection {
                     self.deliver_checked(&slot, &delivery, now);
                 }
             }
-            self.taken = taken;
+            self.taken = Some(taken);
         }
         self.poll_replays(now);
     }
@@ -272,9 +274,14 @@ impl Connection {
             if self.broker.may_deliver(slot, &single) {
                 self.endpoint.deliver(single, now);
             } else {
-                self.done.drop_messages(DropReason::NotAuthorized, 1);
+                self.done_mut().drop_messages(DropReason::NotAuthorized, 1);
             }
         }
+    }
+
+    /// What happened to messages on this side of the endpoint since the last report.
+    pub(super) fn done_mut(&mut self) -> &mut Ledger {
+        self.done.get_or_insert_default()
     }
 
     /// How many bytes may be taken from the inbox now.
@@ -284,7 +291,9 @@ impl Connection {
 
     fn report(&mut self) -> Report {
         let mut done = self.endpoint.take_done();
-        done += std::mem::take(&mut self.done);
+        if let Some(own) = self.done.take() {
+            done += *own;
+        }
         Report { done, held: self.endpoint.held(), traffic: std::mem::take(&mut self.traffic) }
     }
 
@@ -354,7 +363,7 @@ impl Connection {
     pub(crate) fn sleep(&mut self, waker: &Waker) -> bool {
         if let Stage::Open(client) = &self.stage {
             let room = self.room();
-            if room > 0 && !self.replays.is_empty() {
+            if room > 0 && self.replays.is_some() {
                 return false;
             }
             if !client.slot.sleep(waker, room > 0) {
@@ -362,9 +371,7 @@ impl Connection {
             }
         }
         self.endpoint.shrink();
-        if self.taken.is_empty() {
-            self.taken.shrink_to(0);
-        }
+        self.taken = None;
         true
     }
 
@@ -377,14 +384,14 @@ impl Connection {
         let stage = std::mem::replace(&mut self.stage, Stage::Gone);
         let Stage::Open(client) = stage else { return };
         self.pressure = Pressure::default();
-        self.replays.clear();
-        self.routes.iter_mut().for_each(RouteCache::clear);
+        self.replays = None;
+        self.routes = None;
         let Client { slot, epoch, will, expiry_secs, .. } = *client;
         let (session, done) = self.endpoint.take_session().unwrap_or_default();
         let mut report = self.report();
         report.done += done;
         report.held = session.held();
-        self.broker.depart(&slot, epoch, session, report, will, expiry_secs, now);
+        self.broker.depart(&slot, epoch, session, report, will.map(|will| *will), expiry_secs, now);
     }
 }
 

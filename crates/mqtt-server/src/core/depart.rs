@@ -1,12 +1,12 @@
 //! From a connection that ended to a session without one, or to no session.
 
-use std::{sync::Arc, task::Waker};
+use std::sync::Arc;
 
 use mqtt_session::{Delivery, Session, SessionRecord, StoredSubscription, Time, WillRequest};
 
 use super::{
     broker::Broker,
-    slot::{Report, Slot, SlotState, wake_all},
+    slot::{Report, Slot, SlotState},
 };
 
 impl Broker {
@@ -29,7 +29,7 @@ impl Broker {
         if let Some(will) = at_once {
             self.publish_will(slot, &will.published(now), now);
         }
-        let (waiting, newcomers, deadlines) = {
+        let (waiting, deadlines) = {
             let mut state = slot.lock();
             state.inbox.report(report.done, report.held);
             state.traffic += report.traffic;
@@ -37,7 +37,7 @@ impl Broker {
             state.inbox.shrink();
             let mut session = session;
             session.shrink();
-            state.session = Some(session);
+            state.session = Some(Box::new(session));
             state.expiry_secs = expiry_secs;
             state.expires_at = match expiry_secs {
                 // Over for everybody, whatever the time is where they are.
@@ -45,12 +45,10 @@ impl Broker {
                 u32::MAX => None,
                 secs => Some(now.after_secs(secs)),
             };
-            state.will = later.map(|will| (will, now.after_secs(delay_secs)));
-            let deadlines = [state.will.as_ref().map(|(_, due)| *due), state.expires_at];
-            let (waiting, newcomers) = state.take_waiting();
-            (waiting, newcomers, deadlines)
+            state.will = later.map(|will| Box::new((will, now.after_secs(delay_secs))));
+            let deadlines = [state.will.as_ref().map(|will| will.1), state.expires_at];
+            (state.take_waiting(), deadlines)
         };
-        wake_all(&waiting);
         if expiry_secs == 0 {
             self.end_abandoned(slot, epoch);
         } else {
@@ -61,7 +59,7 @@ impl Broker {
                 self.save(slot, now);
             }
         }
-        newcomers.into_iter().for_each(Waker::wake);
+        waiting.wake();
     }
 
     /// Hands a session without a connection to the store.
@@ -92,7 +90,7 @@ impl Broker {
             let mut done = mqtt_session::Ledger::default();
             done.enqueued = session.held().messages as u64;
             state.inbox.report(done, session.held());
-            state.session = Some(session);
+            state.session = Some(Box::new(session));
             for delivery in record.queue {
                 // Checked against the rules of another server: they are asked for again.
                 state.inbox.push(Delivery { mark: u64::MAX, ..delivery }, now);
@@ -100,8 +98,8 @@ impl Broker {
             let expires = record.expires_in_secs;
             state.expiry_secs = expires.max(1);
             state.expires_at = (expires != u32::MAX).then(|| now.after_secs(expires));
-            state.will = record.will.map(|(will, left)| (will, now.after_secs(left)));
-            [state.will.as_ref().map(|(_, due)| *due), state.expires_at]
+            state.will = record.will.map(|(will, left)| Box::new((will, now.after_secs(left))));
+            [state.will.as_ref().map(|will| will.1), state.expires_at]
         };
         if let Some(mut shard) = self.registry.shard(&record.client_id) {
             self.registry.insert(&mut shard, &slot);
@@ -123,7 +121,7 @@ impl Broker {
 
 fn record(slot: &Slot, state: &SlotState, now: Time) -> SessionRecord {
     let secs_left = |due: Time| u32::try_from(due.millis_since(now) / 1000).unwrap_or(u32::MAX);
-    let session = state.session.as_ref();
+    let session = state.session.as_deref();
     SessionRecord {
         client_id: slot.client_id.clone(),
         user_name: slot.identity.user_name().map(Into::into),
@@ -144,6 +142,6 @@ fn record(slot: &Slot, state: &SlotState, now: Time) -> SessionRecord {
             .chain(state.inbox.iter().cloned())
             .collect(),
         awaiting_release: session.into_iter().flat_map(Session::awaiting_release).collect(),
-        will: state.will.clone().map(|(will, due)| (will, secs_left(due))),
+        will: state.will.as_deref().cloned().map(|(will, due)| (will, secs_left(due))),
     }
 }

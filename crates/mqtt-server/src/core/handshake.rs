@@ -104,7 +104,7 @@ impl Connection {
         let job = Some(self.job(&credentials, Some((exchange, data))));
         match &mut self.stage {
             Stage::LoggingIn(logging_in) => logging_in.job = job,
-            Stage::Open(client) => client.job = job,
+            Stage::Open(client) => client.job = job.map(Box::new),
             _ => {}
         }
     }
@@ -113,7 +113,7 @@ impl Connection {
     pub(crate) fn poll_login(&mut self) -> Option<LoginJob> {
         match &mut self.stage {
             Stage::LoggingIn(logging_in) => logging_in.job.take(),
-            Stage::Open(client) => client.job.take(),
+            Stage::Open(client) => client.job.take().map(|job| *job),
             _ => None,
         }
     }
@@ -187,8 +187,10 @@ impl Connection {
             Arrived::Refused(reason) => self.refuse(reason),
             Arrived::Owner { slot, mut session, present, epoch } => {
                 let generation = self.broker.authorizer.generation();
-                session.retain_pending(&mut self.done, DropReason::NotAuthorized, |delivery| {
-                    delivery.mark == generation || self.broker.may_deliver(&slot, delivery)
+                let broker = &self.broker;
+                let done = self.done.get_or_insert_default();
+                session.retain_pending(done, DropReason::NotAuthorized, |delivery| {
+                    delivery.mark == generation || broker.may_deliver(&slot, delivery)
                 });
                 let old = std::mem::replace(&mut self.stage, Stage::Gone);
                 if let Stage::Arriving(arriving) = old {
@@ -216,7 +218,7 @@ impl Connection {
         self.stage = Stage::Open(Box::new(Client {
             slot,
             epoch,
-            will: request.will,
+            will: request.will.map(Box::new),
             expiry_secs,
             method: request.authentication_method.map(Into::into),
             credentials,

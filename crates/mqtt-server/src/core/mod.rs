@@ -18,6 +18,7 @@ mod route;
 mod schedule;
 pub(crate) mod slot;
 mod subscribe;
+mod subscriptions;
 pub(crate) mod sys;
 pub(crate) mod traffic;
 

@@ -21,23 +21,36 @@ pub(super) struct Pressure {
     unread: Behind,
     /// Behind with QoS 1 and 2 messages.
     unanswered: Behind,
-    owed: VecDeque<(Run, ReasonCode)>,
+    owed: Option<Box<VecDeque<(Run, ReasonCode)>>>,
     owed_messages: u32,
 }
 
-/// Receivers that are behind, each once.
+/// Receivers that are behind, each once. Nearly always there are none, and it is one word.
 #[derive(Default)]
-pub(crate) struct Behind(Vec<Arc<Slot>>);
+pub(crate) struct Behind(Option<Box<Vec<Arc<Slot>>>>);
 
 impl Behind {
     pub(crate) fn add(&mut self, slot: &Arc<Slot>) {
-        if !self.0.iter().any(|held| held.id == slot.id) {
-            self.0.push(slot.clone());
+        let slots = self.0.get_or_insert_default();
+        if !slots.iter().any(|held| held.id == slot.id) {
+            slots.push(slot.clone());
         }
     }
 
     fn slow_at(&self) -> Option<Time> {
-        self.0.iter().filter_map(|slot| slot.slow_at()).min()
+        self.0.as_ref()?.iter().filter_map(|slot| slot.slow_at()).min()
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&Arc<Slot>) -> bool) {
+        let Some(slots) = &mut self.0 else { return };
+        slots.retain(keep);
+        if slots.is_empty() {
+            self.0 = None;
+        }
     }
 }
 
@@ -50,7 +63,7 @@ impl Pressure {
     /// Whether the publisher is not to be read from: because of QoS 0 messages, or because it does
     /// not wait for `owed_max` acknowledgements, as a client before 5.0 need not.
     pub(super) fn stops_reading(&self, owed_max: u16) -> bool {
-        !self.unread.0.is_empty() || self.owed_messages >= u32::from(owed_max)
+        !self.unread.is_empty() || self.owed_messages >= u32::from(owed_max)
     }
 
     /// Acknowledges a run, or keeps the acknowledgement until the receivers have caught up. The
@@ -64,21 +77,21 @@ impl Pressure {
         if run.qos() == QoS::AtMostOnce {
             return;
         }
-        if self.unanswered.0.is_empty() && self.owed.is_empty() {
+        if self.unanswered.is_empty() && self.owed.is_none() {
             return endpoint.acknowledge(run, reason);
         }
         self.owed_messages += run.count();
-        self.owed.push_back((run.clone(), reason));
+        self.owed.get_or_insert_default().push_back((run.clone(), reason));
     }
 
     /// Looks whether the receivers have caught up; if so, pays what is owed.
     pub(super) fn poll(&mut self, publisher: &Arc<Slot>, endpoint: &mut ServerEndpoint, now: Time) {
         for behind in [&mut self.unread, &mut self.unanswered] {
-            behind.0.retain(|slot| slot.holds_back(publisher, now));
+            behind.retain(|slot| slot.holds_back(publisher, now));
         }
-        if self.unanswered.0.is_empty() {
+        if self.unanswered.is_empty() {
             self.owed_messages = 0;
-            for (run, reason) in self.owed.drain(..) {
+            for (run, reason) in self.owed.take().into_iter().flat_map(|owed| *owed) {
                 endpoint.acknowledge(&run, reason);
             }
         }
@@ -86,7 +99,7 @@ impl Pressure {
 
     /// Whether nobody is waited for.
     pub(super) fn is_none(&self) -> bool {
-        self.unread.0.is_empty() && self.unanswered.0.is_empty()
+        self.unread.is_empty() && self.unanswered.is_empty()
     }
 
     /// When to look again, at the latest.

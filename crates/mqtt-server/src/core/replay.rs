@@ -24,7 +24,11 @@ impl Connection {
     /// Goes on with replays as long as there is room: they are streamed, not collected.
     pub(super) fn poll_replays(&mut self, now: Time) {
         while self.room() > 0 {
-            let Some(replay) = self.replays.front_mut() else { return };
+            let Some(replays) = &mut self.replays else { return };
+            let Some(replay) = replays.front_mut() else {
+                self.replays = None;
+                return;
+            };
             let Stage::Open(client) = &self.stage else { return };
             let mut found = Vec::new();
             let after = replay.after.as_ref().map(TopicName::as_ref);
@@ -35,7 +39,7 @@ impl Connection {
             let is_over = next.is_none();
             replay.after = next;
             if is_over {
-                self.replays.pop_front();
+                replays.pop_front();
             }
             let mark = self.broker.authorizer.generation();
             for run in found {
@@ -43,7 +47,7 @@ impl Connection {
                 if !topic.is_ok_and(|topic| self.broker.may_receive(&slot, topic)) {
                     continue;
                 }
-                self.done.enqueued += 1;
+                self.done_mut().enqueued += 1;
                 self.traffic.replayed += 1;
                 // RETAIN is set, whatever the subscription asks for [MQTT-3.3.1-8].
                 let identifiers = identifiers.clone();

@@ -83,7 +83,8 @@ impl Connection {
         let granted = options.qos.min(protocol.maximum_qos);
         let subscription =
             Subscription { options: SubscriptionOptions { qos: granted, ..options }, identifier };
-        if self.replays.len() >= self.broker.limits.replays_per_connection_max
+        if self.replays.as_ref().map_or(0, |replays| replays.len())
+            >= self.broker.limits.replays_per_connection_max
             || !self.note_subscription(slot, text, subscription)
         {
             return Ok(ReasonCode::QUOTA_EXCEEDED);
@@ -96,7 +97,7 @@ impl Connection {
     /// Keeps the subscription with the session; false if it has too many.
     fn note_subscription(&self, slot: &Slot, text: &str, subscription: Subscription) -> bool {
         let mut state = slot.lock();
-        let has_room = state.subscriptions.contains_key(text)
+        let has_room = state.subscriptions.contains(text)
             || state.subscriptions.len() < self.broker.limits.subscriptions_per_session_max;
         if has_room {
             state.subscriptions.insert(text.into(), subscription);
@@ -120,7 +121,7 @@ impl Connection {
             RetainHandling::Never => false,
         };
         if wanted && filter.share.is_none() {
-            self.replays.push_back(Replay {
+            self.replays.get_or_insert_default().push_back(Replay {
                 filter: filter.filter.to_owned(),
                 granted,
                 identifiers: identifier.map(|identifier| [identifier].into()),

@@ -16,10 +16,13 @@ use tokio::{
     time::Sleep,
 };
 
-use super::clock::Clock;
-use crate::core::{
-    connection::Connection,
-    login::{LoginAnswer, LoginJob},
+use crate::{
+    core::{
+        connection::Connection,
+        login::{LoginAnswer, LoginJob},
+    },
+    limits::Limits,
+    server::Shared,
 };
 
 /// A read brings at most this many bytes.
@@ -41,19 +44,16 @@ const PROGRESS_BYTES: usize = 4096;
 pub(crate) struct Driver<T> {
     io: T,
     connection: Connection,
-    clock: Clock,
-    hashing: Arc<Semaphore>,
+    shared: Arc<Shared>,
     buf: BytesMut,
     read_size: usize,
     login: Option<Pin<Box<dyn Future<Output = Option<LoginAnswer>> + Send>>>,
     /// The server stops; needed until there is a session, which is told in its own way.
     stopping: Option<Pin<Box<OwnedNotified>>>,
-    timer: Option<Pin<Box<Sleep>>>,
-    timer_at: Option<Time>,
+    /// With the deadline that it is set to.
+    timer: Option<(Pin<Box<Sleep>>, Time)>,
     write: WriteWatch,
-    write_timeout_millis: u64,
     linger: Option<Time>,
-    linger_millis: u64,
 }
 
 /// Notices a client that does not take what it is sent.
@@ -85,34 +85,24 @@ enum Step {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
-    pub(crate) fn new(
-        io: T,
-        connection: Connection,
-        clock: Clock,
-        hashing: Arc<Semaphore>,
-        stopping: OwnedNotified,
-        limits: &crate::Limits,
-    ) -> Self {
+    pub(crate) fn new(io: T, connection: Connection, shared: Arc<Shared>) -> Self {
+        let stopping = shared.stopping.clone().notified_owned();
         Self {
             io,
             connection,
-            clock,
-            hashing,
+            shared,
             buf: BytesMut::new(),
             read_size: READ_MIN,
             login: None,
             stopping: Some(Box::pin(stopping)),
             timer: None,
-            timer_at: None,
             write: WriteWatch::default(),
-            write_timeout_millis: limits.write_timeout_millis,
             linger: None,
-            linger_millis: limits.linger_millis,
         }
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Step {
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         if let Some(until) = self.linger {
             return self.poll_linger(until, now, cx);
         }
@@ -129,7 +119,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             if !self.connection.output().is_empty() {
                 return if progress { Step::Progress } else { Step::Idle };
             }
-            self.linger = Some(now.after_millis(self.linger_millis));
+            self.linger = Some(now.after_millis(self.limits().linger_millis));
             return Step::Progress;
         }
         match self.poll_read(now, cx) {
@@ -146,7 +136,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn poll_login(&mut self, now: Time, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         if let Some(job) = self.connection.poll_login() {
-            self.login = Some(login(job, self.hashing.clone()));
+            self.login = Some(login(job, self.shared.hashing.clone()));
             progress = true;
         }
         if let Some(login) = &mut self.login
@@ -178,7 +168,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.connection.handle_timeout(now);
         }
         let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
-        if stuck.is_some_and(|since| now.millis_since(since) >= self.write_timeout_millis) {
+        if stuck.is_some_and(|since| now.millis_since(since) >= self.limits().write_timeout_millis)
+        {
             self.connection.handle_gone(now);
         }
     }
@@ -259,28 +250,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// is set anew for every packet, so it is only ever moved forward.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
-        let write_due = stuck.map(|since| since.after_millis(self.write_timeout_millis));
+        let write_due = stuck.map(|since| since.after_millis(self.limits().write_timeout_millis));
         let due = earliest(earliest(self.connection.poll_timeout(), write_due), self.linger);
         let Some(due) = due else {
             self.timer = None;
-            self.timer_at = None;
             return Poll::Pending;
         };
-        if self.timer_at.is_none_or(|at| due < at) || self.timer.is_none() {
-            let instant = self.clock.instant(due);
-            match &mut self.timer {
-                Some(timer) => timer.as_mut().reset(instant),
-                None => self.timer = Some(Box::pin(tokio::time::sleep_until(instant))),
-            }
-            self.timer_at = Some(due);
+        let clock = self.shared.clock;
+        let (timer, at) = self
+            .timer
+            .get_or_insert_with(|| (Box::pin(tokio::time::sleep_until(clock.instant(due))), due));
+        if due < *at {
+            timer.as_mut().reset(clock.instant(due));
+            *at = due;
         }
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
         let fired = timer.as_mut().poll(cx);
         if fired.is_ready() {
-            self.timer_at = None;
             self.timer = None;
         }
         fired
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.shared.broker.limits
     }
 }
 
@@ -337,4 +329,15 @@ fn login(
         let handle = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || handle.block_on(job.run())).await.ok()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_small() {
+        // With what tokio adds for a task it takes 512 bytes; the next size is 640.
+        assert!(size_of::<Driver<tokio::net::TcpStream>>() <= 408);
+    }
 }

@@ -103,9 +103,7 @@ where
 {
     let now = shared.clock.now();
     let connection = Connection::new(shared.broker.clone(), peer, count, now);
-    let limits = &shared.broker.limits;
-    let stopping = shared.stopping.clone().notified_owned();
-    Driver::new(io, connection, shared.clock, shared.hashing.clone(), stopping, limits)
+    Driver::new(io, connection, shared.clone())
 }
 
 /// A panic ends its own connection alone, and is said.

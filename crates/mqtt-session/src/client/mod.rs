@@ -388,7 +388,7 @@ impl ClientEndpoint {
     /// What became of the caller's messages since the last call.
     pub fn take_done(&mut self) -> Ledger {
         match &mut self.state {
-            State::Open(open) => std::mem::take(&mut open.link.done),
+            State::Open(open) => open.link.take_done(),
             _ => Ledger::default(),
         }
     }
@@ -418,7 +418,7 @@ impl ClientEndpoint {
             State::AwaitConnAck(waiting) => {
                 waiting.out.advance(bytes);
             }
-            State::Open(open) => open.link.done.delivered += open.link.out.advance(bytes),
+            State::Open(open) => open.link.advance_output(bytes),
             State::Closed { out, .. } => {
                 out.advance(bytes);
             }

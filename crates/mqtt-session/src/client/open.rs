@@ -97,7 +97,7 @@ impl Open {
     fn renew(&mut self, session: &Session, now: Time) {
         for (packet_id, flight) in session.sender.flights().iter() {
             if flight.awaits == Awaits::PubComp {
-                self.link.done.delivered += 1;
+                self.link.done_mut().delivered += 1;
                 let (reason, mark) = (ReasonCode::SUCCESS, flight.mark);
                 let acknowledged = Acknowledged { packet_id, reason, mark };
                 self.events.push_back(ClientEvent::Acknowledged(acknowledged));
@@ -119,7 +119,7 @@ impl Open {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
-            if let Some(lost) = self.link.lost.pop_front() {
+            if let Some(lost) = self.link.lost.as_mut().and_then(|lost| lost.pop_front()) {
                 return Ok(Some(ClientEvent::Lost(lost)));
             }
             let Some(incoming) = self.link.next(now)? else { return Ok(None) };
@@ -239,7 +239,7 @@ impl Open {
 
     pub(super) fn publish(&mut self, delivery: Delivery, now: Time) -> Result<(), RequestError> {
         self.check_publish(&delivery)?;
-        self.link.done.enqueued += u64::from(delivery.count());
+        self.link.done_mut().enqueued += u64::from(delivery.count());
         self.link.deliver(delivery, now);
         self.sent(now);
         Ok(())

@@ -18,6 +18,8 @@ mod connecting;
 mod open;
 mod request;
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{
     AckProperties, ConnAck, Connect, DecodeErrorKind, Packet, PacketId, ReasonCode, SubAck,
@@ -49,11 +51,11 @@ use crate::{
 /// The server's side of one connection, without I/O.
 #[derive(Debug)]
 pub struct ServerEndpoint {
-    config: ServerConfig,
+    config: Arc<ServerConfig>,
     state: State,
     /// The last event ends the connection: done when the next one is asked for, so that what came
     /// before it can still be read and answered.
-    ending: Option<Ending>,
+    ending: Option<Box<Ending>>,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -62,12 +64,13 @@ enum Ending {
     Failed(Violation),
 }
 
+/// Small while the connection is open: there are many of them, and few in the other states.
 #[derive(Debug)]
 enum State {
-    AwaitConnect { deadline: Time, request: Option<Box<ConnectRequest>>, out: Output },
+    AwaitConnect { deadline: Time, request: Option<Box<ConnectRequest>>, out: Box<Output> },
     Connecting(Box<Connecting>),
     Open(Box<Open>),
-    Closed { out: Output, session: Option<Box<(Session, Ledger)>> },
+    Closed { out: Box<Output>, session: Option<Box<(Session, Ledger)>> },
 }
 
 /// What a client did.
@@ -128,11 +131,12 @@ pub struct Accept<'a> {
 impl ServerEndpoint {
     /// A connection that was just opened.
     #[must_use]
-    pub fn new(config: ServerConfig, now: Time) -> Self {
+    pub fn new(config: impl Into<Arc<ServerConfig>>, now: Time) -> Self {
+        let config = config.into();
         let deadline = now.after_millis(config.connect_timeout_millis);
         Self {
             config,
-            state: State::AwaitConnect { deadline, request: None, out: Output::default() },
+            state: State::AwaitConnect { deadline, request: None, out: Box::default() },
             ending: None,
         }
     }
@@ -188,7 +192,7 @@ impl ServerEndpoint {
 
     /// What happened, one at a time; `None` when there is nothing more.
     pub fn poll_event(&mut self, now: Time) -> Option<ServerEvent> {
-        match self.ending.take() {
+        match self.ending.take().map(|ending| *ending) {
             Some(Ending::Left) => self.close(Output::default()),
             Some(Ending::Failed(violation)) => self.fail(violation),
             None => {}
@@ -203,7 +207,7 @@ impl ServerEndpoint {
                     method: request.authentication_method.clone(),
                     awaits_auth: false,
                     auth: None,
-                    out: std::mem::take(out),
+                    out: std::mem::take(&mut **out),
                 }));
                 Some(ServerEvent::Connect(request))
             }
@@ -240,7 +244,7 @@ impl ServerEndpoint {
             };
             return Some(match event {
                 Ok(event @ ServerEvent::Disconnect { .. }) => {
-                    self.ending = Some(Ending::Left);
+                    self.ending = Some(Box::new(Ending::Left));
                     event
                 }
                 Ok(event) => event,
@@ -317,7 +321,7 @@ impl ServerEndpoint {
         let State::Connecting(connecting) = &mut self.state else { return };
         let negotiated = connecting.negotiated;
         let mut out = std::mem::take(&mut connecting.out);
-        let method = connecting.method.take();
+        let method = connecting.method.take().map(String::into_boxed_str);
         let connack = ConnAck {
             session_present: accept.session_present,
             reason: ReasonCode::SUCCESS,
@@ -457,12 +461,12 @@ impl ServerEndpoint {
         self.close(Output::default());
         if let State::Closed { out, .. } = &mut self.state {
             // What was still to be said when it was closed reaches nobody any more.
-            *out = Output::default();
+            **out = Output::default();
         }
     }
 
     fn end_with(&mut self, violation: Violation) -> ServerEvent {
-        self.ending = Some(Ending::Failed(violation));
+        self.ending = Some(Box::new(Ending::Failed(violation)));
         ServerEvent::Failed(violation)
     }
 
@@ -504,7 +508,7 @@ impl ServerEndpoint {
             State::Closed { .. } => return,
             _ => None,
         };
-        self.state = State::Closed { out, session };
+        self.state = State::Closed { out: Box::new(out), session };
     }
 
     /// The delivery state of the session and what was done since the last
@@ -519,7 +523,7 @@ impl ServerEndpoint {
     /// What became of messages since the last call, for the session's ledger.
     pub fn take_done(&mut self) -> Ledger {
         match &mut self.state {
-            State::Open(open) => std::mem::take(&mut open.link.done),
+            State::Open(open) => open.link.take_done(),
             _ => Ledger::default(),
         }
     }
@@ -568,7 +572,7 @@ impl ServerEndpoint {
             State::Connecting(connecting) => {
                 connecting.out.advance(bytes);
             }
-            State::Open(open) => open.link.done.delivered += open.link.out.advance(bytes),
+            State::Open(open) => open.link.advance_output(bytes),
         }
     }
 

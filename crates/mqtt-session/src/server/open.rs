@@ -12,7 +12,7 @@ use crate::{link::Link, reason_string::reason_string, time::Time, violation::Vio
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) link: Link,
-    pub(super) method: Option<String>,
+    pub(super) method: Option<Box<str>>,
     pub(super) last_packet: Time,
     pub(super) session_expiry_secs: u32,
 }
@@ -108,4 +108,16 @@ impl Open {
 /// The reasons that a client may give in DISCONNECT; the others are the server's (section 3.14.2.1).
 const fn is_for_clients(reason: ReasonCode) -> bool {
     matches!(reason.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_connection_is_small() {
+        // There is one for each client; the next size of an allocation is 512.
+        assert!(size_of::<Open>() <= 448, "{}", size_of::<Open>());
+        assert!(size_of::<crate::ServerEndpoint>() <= 48);
+    }
 }

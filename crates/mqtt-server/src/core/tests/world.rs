@@ -297,7 +297,7 @@ impl World {
         }
         for slot in self.broker.registry.all() {
             let state = slot.lock();
-            let session = state.session.as_ref().map(Session::held).unwrap_or_default();
+            let session = state.session.as_deref().map(Session::held).unwrap_or_default();
             held += state.inbox.queued() + session.messages as u64;
         }
         let totals = self.broker.totals();
