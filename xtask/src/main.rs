@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod conformance;
+mod crash;
 mod failure;
 mod install;
 mod interop;
@@ -35,6 +36,8 @@ enum Task {
     Interop(interop::Options),
     /// Run the black-box suite by statement id on the broker.
     Conformance(conformance::Options),
+    /// Kill the broker in every way, and check that nothing it acknowledged is lost.
+    Crash(crash::Options),
     /// Measure the broker beside a floor and other brokers.
     Bench(bench::Options),
     /// Run every check in order and stop at the first that fails.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Interop(options) => interop::run(&options),
         Task::Conformance(options) => conformance::run(&options),
+        Task::Crash(options) => crash::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Ci => return ci::run(),
     };

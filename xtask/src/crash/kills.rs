@@ -1,0 +1,66 @@
+//! Killed at random moments, again and again, with the same data.
+
+use std::thread;
+
+use super::{
+    broker::{Broker, NoBroker, Recipe},
+    checker::Violation,
+    dice::Dice,
+    history::Event,
+    lab::Lab,
+    load::{Load, Size},
+};
+use crate::failure::Failure;
+
+/// How long the broker lives, and how long it is away, in milliseconds.
+const LIFE_MILLIS: (u64, u64) = (100, 300);
+const AWAY_MILLIS: (u64, u64) = (0, 60);
+
+/// After so many kills the histories are judged, and new ones begun with new data.
+const KILLS_IN_A_RUN: u32 = 200;
+
+/// What is retained is read once after this many restarts.
+const READ_ONCE_IN: u64 = 3;
+
+/// Kills the broker so often, and judges what its clients have seen.
+pub(super) fn run(lab: &mut Lab, kills: u32) -> Result<(), Failure> {
+    let mut left = kills;
+    while left > 0 {
+        let now = left.min(KILLS_IN_A_RUN);
+        left -= now;
+        let mut dice = lab.dice.of(u64::from(left));
+        let recipe = lab.broker_in("random")?;
+        let load = Load::start(recipe.port, Size::Full, &dice);
+        let mut seen = Vec::new();
+        let broker = kill_again_and_again(&recipe, &load, &mut dice, now);
+        seen.extend(broker.as_ref().err().map(|no| Violation::of_broker(no.to_string())));
+        let run = load.finish();
+        lab.judge("killed at random moments", &run, seen)?;
+    }
+    lab.sum_up("killed at random moments");
+    Ok(())
+}
+
+fn kill_again_and_again(
+    recipe: &Recipe,
+    load: &Load,
+    dice: &mut Dice,
+    kills: u32,
+) -> Result<Broker, NoBroker> {
+    let mut broker = recipe.start()?;
+    load.record(Event::Started);
+    load.warm_up(&mut broker);
+    for _ in 0..kills {
+        thread::sleep(dice.millis(LIFE_MILLIS.0, LIFE_MILLIS.1));
+        load.record(Event::Killed);
+        broker.kill();
+        thread::sleep(dice.millis(AWAY_MILLIS.0, AWAY_MILLIS.1));
+        broker = recipe.start()?;
+        load.record(Event::Started);
+        if dice.once_in(READ_ONCE_IN) {
+            load.read_retained();
+        }
+    }
+    load.read_retained();
+    Ok(broker)
+}

@@ -1,0 +1,108 @@
+//! `cargo xtask crash`: what the broker has acknowledged is safe, whatever ends it.
+//!
+//! Publishers and subscribers write down what happens to them while the broker under them is
+//! killed, at random moments and at chosen system calls, loses its disk, or finds the end of its
+//! files torn. They come back as correct clients do. In the end one checker reads all histories.
+//!
+//! The names of the files: [`message`] is what is published, [`history`] what is written down,
+//! [`publisher`], [`subscriber`] and [`reader`] are the clients and [`load`] is all of them
+//! together, [`broker`] is the process, [`checker`] judges; then one file for each way to fail.
+
+mod boundaries;
+mod broker;
+mod checker;
+mod dice;
+mod history;
+mod kills;
+mod lab;
+mod load;
+mod message;
+mod publisher;
+mod reader;
+mod report;
+mod seat;
+mod strace;
+mod subscriber;
+mod wire;
+
+use clap::{Args, ValueEnum};
+
+use self::lab::Lab;
+use crate::failure::Failure;
+
+/// At most so many of the kills are at system calls: every one that is worth it.
+const KILLS_AT_CALLS: u32 = 400;
+
+/// What is done to which broker.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// How often the broker is killed, over all parts.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    kills: u32,
+    /// The seed of everything random; the same seed does the same again, as far as the machine
+    /// allows.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// The profile with which our broker is built.
+    #[arg(long, value_enum, default_value_t = Profile::Dev)]
+    profile: Profile,
+    /// Do only this part; may be repeated.
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// Judge another broker: a command, split at spaces, that runs it in the foreground on
+    /// 127.0.0.1, port {port}, with its data in the directory {dir}.
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
+    /// End the broker with SIGTERM instead of SIGKILL: a broker that keeps its promises only if it
+    /// may say goodbye passes then, and not otherwise.
+    #[arg(long)]
+    gently: bool,
+}
+
+/// How our broker is built.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, ValueEnum)]
+enum Profile {
+    Dev,
+    Release,
+}
+
+/// One way to fail.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, ValueEnum)]
+enum Part {
+    /// Killed at random moments.
+    Random,
+    /// Killed at one system call after the other.
+    Syscalls,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::Random, Self::Syscalls];
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kills: 100,
+            seed: 1,
+            profile: Profile::Dev,
+            only: Vec::new(),
+            command: None,
+            gently: false,
+        }
+    }
+}
+
+/// Does every part, and fails if a promise was broken in one of them.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let at_calls = (options.kills / 2).min(KILLS_AT_CALLS);
+    let mut lab = Lab::open(options)?;
+    for part in Part::ALL {
+        if options.only.is_empty() || options.only.contains(&part) {
+            match part {
+                Part::Random => kills::run(&mut lab, options.kills - at_calls)?,
+                Part::Syscalls => boundaries::run(&mut lab, at_calls)?,
+            }
+        }
+    }
+    lab.close()
+}
