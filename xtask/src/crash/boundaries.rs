@@ -80,21 +80,26 @@ fn kill_at(lab: &mut Lab, moment: Moment, number: u32) -> Result<(), Failure> {
     let with_network = !number.is_multiple_of(2);
     let calls = if with_network { format!("{DISK},{NETWORK}") } else { DISK.to_owned() };
     let injection = format!("inject={calls}:signal=SIGKILL:when={number}");
-    let killed = match moment {
-        Moment::Serving => while_it_serves(&recipe, &load, &injection),
-        Moment::Birth => while_it_starts(&recipe, &load, &injection),
-        Moment::Recovery => while_it_recovers(&recipe, &load, &injection),
-    };
-    let restarted = killed.and_then(|()| recipe.start());
-    if restarted.is_ok() {
-        load.record(Event::Started);
-        load.read_retained();
-    }
-    let seen = restarted.as_ref().err().map(|no| Violation::of_broker(no.to_string()));
-    let run = load.finish();
+    let survived = survive(&recipe, &load, moment, &injection);
+    let seen = survived.err().map(|no_broker| Violation::of_broker(no_broker.to_string()));
+    let run = load.end();
     let calls = if with_network { "disk and network" } else { "disk" };
     let title = format!("killed at call {number} to {calls}, {moment}");
     lab.judge(&title, &run, seen.into_iter().collect())?;
+    Ok(())
+}
+
+/// Kills the broker once, and lets it serve until everything is where it belongs.
+fn survive(recipe: &Recipe, load: &Load, moment: Moment, injection: &str) -> Result<(), NoBroker> {
+    match moment {
+        Moment::Serving => while_it_serves(recipe, load, injection)?,
+        Moment::Birth => while_it_starts(recipe, load, injection)?,
+        Moment::Recovery => while_it_recovers(recipe, load, injection)?,
+    }
+    let _broker = recipe.start()?;
+    load.record(Event::Started);
+    load.read_retained();
+    load.settle();
     Ok(())
 }
 

@@ -128,11 +128,7 @@ impl Broker {
     }
 
     /// Ends it, without warning unless it is to be gentle, and waits until it is gone.
-    pub(super) fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    pub(super) fn kill(&mut self) {
         let patience = Duration::from_secs(5);
         if self.is_gentle && !self.has_ended() {
             process::succeeds(Command::new("kill").args(["-TERM", &self.pid.to_string()]));
@@ -151,7 +147,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) enum Event {
     Started,
     /// The broker is about to be killed.
     Killed,
+    /// Something about the disk changes, which only the part that does it understands.
+    Moment,
 
     /// CONNECT is about to be written.
     Connecting { clean_start: bool },
@@ -156,6 +158,11 @@ impl Recorder {
         self.lock().iter().any(|entry| is_it(&entry.event))
     }
 
+    /// How often something of this kind has happened.
+    pub(super) fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        self.lock().iter().filter(|entry| is_it(&entry.event)).count()
+    }
+
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.lock().len()
@@ -187,6 +194,7 @@ impl fmt::Display for Event {
         match self {
             Self::Started => formatter.write_str("the broker listens"),
             Self::Killed => formatter.write_str("the broker is killed"),
+            Self::Moment => formatter.write_str("the disk changes"),
             Self::Connecting { clean_start } => {
                 write!(formatter, "-> CONNECT clean start {}", yes_no(*clean_start))
             }

@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::{
-    broker::{Broker, NoBroker, Recipe},
+    broker::{NoBroker, Recipe},
     checker::Violation,
     dice::Dice,
     history::Event,
@@ -31,11 +31,9 @@ pub(super) fn run(lab: &mut Lab, kills: u32) -> Result<(), Failure> {
         let mut dice = lab.dice.of(u64::from(left));
         let recipe = lab.broker_in("random")?;
         let load = Load::start(recipe.port, Size::Full, &dice);
-        let mut seen = Vec::new();
-        let broker = kill_again_and_again(&recipe, &load, &mut dice, now);
-        seen.extend(broker.as_ref().err().map(|no| Violation::of_broker(no.to_string())));
-        let run = load.finish();
-        lab.judge("killed at random moments", &run, seen)?;
+        let killed = kill_again_and_again(&recipe, &load, &mut dice, now);
+        let seen = killed.err().map(|no_broker| Violation::of_broker(no_broker.to_string()));
+        lab.judge("killed at random moments", &load.end(), seen.into_iter().collect())?;
     }
     lab.sum_up("killed at random moments");
     Ok(())
@@ -46,7 +44,7 @@ fn kill_again_and_again(
     load: &Load,
     dice: &mut Dice,
     kills: u32,
-) -> Result<Broker, NoBroker> {
+) -> Result<(), NoBroker> {
     let mut broker = recipe.start()?;
     load.record(Event::Started);
     load.warm_up(&mut broker);
@@ -62,5 +60,6 @@ fn kill_again_and_again(
         }
     }
     load.read_retained();
-    Ok(broker)
+    load.settle();
+    Ok(())
 }

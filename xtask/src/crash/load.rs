@@ -16,11 +16,13 @@ use super::{
     broker::Broker,
     checker,
     dice::Dice,
-    history::{Client, Clock, Event, History, Recorder, Role, Run},
+    history::{Client, Clock, End, Event, History, Recorder, Role, Run},
+    live,
     message::{Interest, Topic},
     publisher::Publisher,
     reader,
     seat::{Phase, Seat, Stage},
+    session_reader::SessionReader,
     subscriber::Subscriber,
 };
 
@@ -61,6 +63,7 @@ pub(super) struct Load {
     histories: Vec<(Client, Arc<Recorder>)>,
     idle: Vec<Arc<AtomicBool>>,
     reader: Seat,
+    live: Seat,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -70,14 +73,17 @@ impl Load {
         let clock = Clock::start();
         let stage = Stage::at(port);
         let reader = seat(&clock, &stage, "reader", Role::Reader, Version::V5);
+        let live = seat(&clock, &stage, "live", Role::Reader, Version::V5);
+        let histories = [&reader, &live].map(|it| (it.client.clone(), Arc::clone(&it.recorder)));
         let mut load = Self {
             broker: Recorder::new(&clock),
-            histories: vec![(reader.client.clone(), Arc::clone(&reader.recorder))],
+            histories: histories.to_vec(),
             clock,
             stage,
             dice: dice.clone(),
             idle: Vec::new(),
             reader,
+            live,
             threads: Vec::new(),
         };
         // Subscribers first: what is acknowledged before their SUBACK is not owed to them.
@@ -125,14 +131,13 @@ impl Load {
         Run { broker: self.broker.entries(), clients: self.histories.iter().map(history).collect() }
     }
 
-    /// Publishes nothing new, waits until everything that was acknowledged has come or time is
-    /// over, and ends the clients.
-    pub(super) fn finish(mut self) -> Run {
+    /// Publishes nothing new, and waits until everything that was acknowledged has come, or until
+    /// nothing more comes.
+    pub(super) fn settle(&self) {
         self.stage.turn_to(Phase::Settle);
         let deadline = Instant::now() + SETTLING;
-        let is_over = || Instant::now() >= deadline;
         wait_until(SETTLING, || self.idle.iter().all(|idle| idle.load(Ordering::SeqCst)));
-        while !is_over() {
+        while Instant::now() < deadline {
             self.wait_for_quiet(QUIET, deadline);
             let entries = self.entries();
             if checker::missing(&self.run()).is_empty() {
@@ -143,12 +148,59 @@ impl Load {
                 break;
             }
         }
+    }
+
+    /// Ends the clients.
+    pub(super) fn end(mut self) -> Run {
         self.stage.turn_to(Phase::Over);
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so, and its history is judged as it is.
             thread.join().ok();
         }
         self.run()
+    }
+
+    /// Lets messages of QoS 0 go round.
+    ///
+    /// # Errors
+    /// What did not work, in words.
+    pub(super) fn live(&self) -> Result<(), String> {
+        live::goes_on(&self.live)
+    }
+
+    /// The stamps of the moments when the disk changed.
+    pub(super) fn moments(&self) -> Vec<u64> {
+        let entries = self.broker.entries();
+        let moments = entries.iter().filter(|entry| entry.event == Event::Moment);
+        moments.map(|entry| entry.stamp).collect()
+    }
+
+    /// How many messages were acknowledged so far.
+    pub(super) fn accepted(&self) -> usize {
+        self.count(|event| matches!(event, Event::Acknowledged { .. }))
+    }
+
+    /// How many messages and connections were refused or cut off so far.
+    pub(super) fn turned_down(&self) -> usize {
+        self.count(|event| {
+            let is_lost = *event == Event::Ended(End::Lost);
+            is_lost || matches!(event, Event::Refused { .. } | Event::TurnedAway { .. })
+        })
+    }
+
+    /// The sessions of the subscribers, for when these are gone.
+    pub(super) fn sessions(&self) -> Vec<SessionReader> {
+        let is_subscriber =
+            |client: &&(Client, Arc<Recorder>)| matches!(client.0.role, Role::Subscriber { .. });
+        let subscribers = self.histories.iter().filter(is_subscriber);
+        let session = |(client, _): &(Client, Arc<Recorder>)| {
+            SessionReader(seat(&self.clock, &self.stage, &client.name, client.role, Version::V5))
+        };
+        subscribers.map(session).collect()
+    }
+
+    fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        self.histories.iter().map(|(_, recorder)| recorder.count(&is_it)).sum()
     }
 
     fn wait_for_quiet(&self, quiet: Duration, deadline: Instant) {

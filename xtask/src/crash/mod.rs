@@ -8,21 +8,27 @@
 //! [`publisher`], [`subscriber`] and [`reader`] are the clients and [`load`] is all of them
 //! together, [`broker`] is the process, [`checker`] judges; then one file for each way to fail.
 
+mod aftermath;
 mod boundaries;
 mod broker;
 mod checker;
 mod dice;
+mod full_disk;
 mod history;
 mod kills;
 mod lab;
+mod live;
 mod load;
 mod message;
 mod publisher;
 mod reader;
 mod report;
 mod seat;
+mod session_reader;
 mod strace;
 mod subscriber;
+mod sync_errors;
+mod torn_tail;
 mod wire;
 
 use clap::{Args, ValueEnum};
@@ -73,10 +79,16 @@ enum Part {
     Random,
     /// Killed at one system call after the other.
     Syscalls,
+    /// Every fsync fails.
+    Fsync,
+    /// The disk is full.
+    Enospc,
+    /// The end of the newest file is cut or damaged.
+    Tail,
 }
 
 impl Part {
-    const ALL: [Self; 2] = [Self::Random, Self::Syscalls];
+    const ALL: [Self; 5] = [Self::Random, Self::Syscalls, Self::Fsync, Self::Enospc, Self::Tail];
 }
 
 impl Default for Options {
@@ -101,6 +113,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             match part {
                 Part::Random => kills::run(&mut lab, options.kills - at_calls)?,
                 Part::Syscalls => boundaries::run(&mut lab, at_calls)?,
+                Part::Fsync => sync_errors::run(&mut lab, 1 + u64::from(options.kills / 100))?,
+                Part::Enospc => full_disk::run(&mut lab)?,
+                Part::Tail => torn_tail::run(&mut lab, u64::from(options.kills) * 2 / 5)?,
             }
         }
     }

@@ -1,0 +1,216 @@
+//! The newest file of a killed broker is cut, or a bit in it flipped: the broker starts or says
+//! why not, and delivers nothing that nobody has sent.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    io,
+    io::{Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    broker::{NoBroker, Recipe},
+    checker::Violation,
+    dice::Dice,
+    history::{Event, Run},
+    lab::{self, Lab},
+    load::{Load, Size},
+    message::Message,
+    session_reader::SessionReader,
+};
+use crate::failure::Failure;
+
+/// How much the clients write before the broker is killed.
+const ENTRIES_BEFORE: usize = 2_000;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How far from the end of what was written a bit may be flipped, in bytes.
+const FLIPPED_WITHIN: u64 = 32 * 1024;
+
+/// How far from the end cuts are made that are not at each of the last bytes.
+const CUT_WITHIN: u64 = 256 * 1024;
+
+/// What is done to the file.
+#[derive(Copy, Clone, Debug)]
+enum Damage {
+    /// It ends here.
+    Cut(u64),
+    /// This byte has another value.
+    Flip(u64),
+}
+
+/// A file and how much of it was written.
+struct Tail {
+    /// Relative to the directory of the data.
+    path: PathBuf,
+    written: u64,
+}
+
+/// Damages a copy of a killed broker's data so many times, each time anew.
+pub(super) fn run(lab: &mut Lab, times: u64) -> Result<(), Failure> {
+    let recipe = lab.broker_in("tail")?;
+    let mut dice = lab.dice.of(0x7A11);
+    let load = Load::start(recipe.port, Size::Small, &dice);
+    let killed = write_and_kill(&recipe, &load);
+    let sessions = load.sessions();
+    let run = load.end();
+    if let Err(no_broker) = killed {
+        lab.judge("torn tail", &Run::default(), vec![Violation::of_broker(no_broker.to_string())])?;
+        return Ok(());
+    }
+    let sent = sent(&run);
+    let tail = newest_file(&recipe.directory)?;
+    println!("     torn tail: {} of {} bytes", tail.path.display(), tail.written);
+    let copy = lab.broker_in("torn")?;
+    let (mut refused, mut seen) = (HashSet::new(), Vec::new());
+    for damage in damages(times, tail.written, &mut dice) {
+        lab::remove_directory(&copy.directory)?;
+        copy_directory(&recipe.directory, &copy.directory)?;
+        do_damage(&copy.directory.join(&tail.path), damage)?;
+        match copy.start() {
+            Ok(_broker) => {
+                let unknown = sessions.iter().flat_map(SessionReader::read_out);
+                let unknown =
+                    unknown.filter(|what| !what.as_ref().is_ok_and(|it| sent.contains(it)));
+                seen.extend(unknown.map(|what| unsent(damage, what)));
+            }
+            Err(NoBroker::Ended(words)) => _ = refused.insert(words),
+            Err(other) => seen.push(Violation::of_broker(format!("{damage:?}: {other}"))),
+        }
+        if copy.printed().contains("panicked") {
+            seen.push(Violation::of_broker(format!("{damage:?}: it panicked")));
+        }
+    }
+    for words in &refused {
+        println!("     refused to start: {words}");
+    }
+    let title = format!("torn tail, {times} times");
+    lab.judge(&title, &Run::default(), seen)?;
+    lab.sum_up(&title);
+    Ok(())
+}
+
+fn unsent(damage: Damage, what: Result<Message, String>) -> Violation {
+    let what = what.map_or_else(|foreign| foreign, |message| message.to_string());
+    Violation::of_broker(format!("{damage:?}: it delivered what nobody sent: {what}"))
+}
+
+fn write_and_kill(recipe: &Recipe, load: &Load) -> Result<(), NoBroker> {
+    let mut broker = recipe.start()?;
+    load.record(Event::Started);
+    load.warm_up(&mut broker);
+    load.play(ENTRIES_BEFORE, PATIENCE);
+    load.record(Event::Killed);
+    broker.kill();
+    Ok(())
+}
+
+fn sent(run: &Run) -> HashSet<Message> {
+    let entries = run.clients.iter().flat_map(|history| &history.entries);
+    let sent = entries.filter(|entry| matches!(entry.event, Event::Sent { .. }));
+    sent.filter_map(|entry| entry.event.message()).collect()
+}
+
+/// Half of them at each of the last bytes; of the others two thirds cuts and one third flips.
+fn damages(times: u64, written: u64, dice: &mut Dice) -> Vec<Damage> {
+    let each_byte = (1..=times / 2).map(|bytes| Damage::Cut(written.saturating_sub(bytes)));
+    let elsewhere = (0..times - times / 2).map(|time| {
+        let within = if time % 3 == 0 { FLIPPED_WITHIN } else { CUT_WITHIN };
+        let place = written.saturating_sub(1 + dice.below(within.min(written)));
+        if time % 3 == 0 { Damage::Flip(place) } else { Damage::Cut(place) }
+    });
+    let elsewhere: Vec<Damage> = elsewhere.collect();
+    each_byte.chain(elsewhere).collect()
+}
+
+fn do_damage(path: &Path, damage: Damage) -> Result<(), Failure> {
+    let done = match damage {
+        Damage::Cut(at) => {
+            OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(at))
+        }
+        Damage::Flip(at) => flip(path, at),
+    };
+    done.map_err(|error| lab::cannot(path, &error))
+}
+
+fn flip(path: &Path, at: u64) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut byte)?;
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(&byte.map(|byte| byte ^ 0x10))
+}
+
+/// The file that was written last. What it has been given in advance does not count.
+fn newest_file(directory: &Path) -> Result<Tail, Failure> {
+    let mut files = Vec::new();
+    collect_files(directory, &mut files).map_err(|error| lab::cannot(directory, &error))?;
+    let newest = files.into_iter().max_by_key(|(_, _, modified)| *modified);
+    let (path, ..) = newest.ok_or_else(|| Failure::new("the broker has written no file"))?;
+    let mut bytes = Vec::new();
+    let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|error| lab::cannot(&path, &error))?;
+    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+    let path = path.strip_prefix(directory).unwrap_or(&path).to_owned();
+    Ok(Tail { path, written })
+}
+
+/// The files that have something in them, with their sizes and when they were written.
+fn collect_files(directory: &Path, into: &mut Vec<(PathBuf, u64, SystemTime)>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            collect_files(&entry.path(), into)?;
+        } else if metadata.len() > 0 {
+            into.push((entry.path(), metadata.len(), metadata.modified()?));
+        }
+    }
+    Ok(())
+}
+
+fn copy_directory(from: &Path, to: &Path) -> Result<(), Failure> {
+    crate::process::create_directory(to)?;
+    let failed = |error| lab::cannot(from, &error);
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_directory(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).map_err(|error| lab::cannot(&target, &error))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_are_cut_one_by_one() {
+        let damages = damages(6, 100, &mut Dice::new(1));
+        let first: Vec<u64> = damages
+            .iter()
+            .filter_map(|damage| if let Damage::Cut(at) = damage { Some(*at) } else { None })
+            .take(3)
+            .collect();
+        assert_eq!(first, [99, 98, 97]);
+        assert_eq!(damages.len(), 6);
+    }
+
+    #[test]
+    fn a_damaged_file_differs_where_it_should() {
+        let path = std::env::temp_dir().join(format!("xtask-crash-tail-{}", std::process::id()));
+        fs::write(&path, b"abcdef").unwrap();
+        do_damage(&path, Damage::Flip(2)).unwrap();
+        do_damage(&path, Damage::Cut(4)).unwrap();
+        let damaged = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(damaged, b"absd");
+    }
+}
