@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Only tests whose statement id contains this; the page is not looked at.
     #[arg(long, value_name = "ID")]
     filter: Option<String>,
+    /// Bad inputs at the sizes that the catalogue names, also where that takes minutes.
+    #[arg(long)]
+    full: bool,
     /// Print the passes as well.
     #[arg(long)]
     all: bool,
@@ -91,6 +94,9 @@ fn arguments(options: &Options) -> Vec<String> {
     let mut arguments = Vec::new();
     if !options.all {
         arguments.push("--quiet".to_owned());
+    }
+    if options.full {
+        arguments.push("--full".to_owned());
     }
     if let Some(filter) = &options.filter {
         arguments.extend(["--filter".to_owned(), filter.clone()]);
@@ -160,6 +166,8 @@ mod tests {
         assert_eq!(arguments(&Options::default()), ["--quiet"]);
         let all = Options { all: true, filter: Some("3.1".to_owned()), ..Options::default() };
         assert_eq!(arguments(&all), ["--filter", "3.1"]);
+        let full = Options { full: true, ..Options::default() };
+        assert_eq!(arguments(&full), ["--quiet", "--full"]);
     }
 
     #[test]

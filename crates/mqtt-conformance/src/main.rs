@@ -35,6 +35,9 @@ struct Arguments {
     /// How many tests run at the same time
     #[arg(long, default_value_t = 48)]
     threads: usize,
+    /// Bad inputs at the sizes that the catalogue names, also where that takes minutes
+    #[arg(long)]
+    full: bool,
     /// Writes the JSON to this file as well
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -75,6 +78,7 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
     let mut options = Options::new(broker(arguments)?);
     options.filter.clone_from(&arguments.filter);
     options.threads = arguments.threads;
+    options.full = arguments.full;
     for profile in &arguments.profiles {
         let (name, command) = profile
             .split_once('=')

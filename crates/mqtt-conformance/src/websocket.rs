@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Instant;
 
 use crate::harness::prelude::*;
+use crate::harness::private::{Private, Setup};
 
 /// The statements of 3.1.1 and of 5.0.
 pub(crate) const STATEMENTS: &[Test] = &[
@@ -28,6 +29,7 @@ pub(crate) const BAD_INPUTS: &[Test] = &[
     test("F13", f13).with(Profile::WebSocket).on(BOTH).slow(),
     test("F14", f14).with(Profile::WebSocket).on(BOTH),
     test("F15", f15).with(Profile::WebSocket).on(BOTH),
+    test("F16", f16).on(BOTH),
     test("F17", f17).with(Profile::WebSocket).on(BOTH),
 ];
 
@@ -208,6 +210,24 @@ fn f15(t: &Story) -> Done {
     }
     socket.send(&framed(0xC2, &t.hello("c").bytes()));
     socket.ends(&[1002])
+}
+
+/// [F16] Foreign Origin header: refused where there is a list.
+fn f16(t: &Story) -> Done {
+    let options = "--allow-anonymous --listen ws://127.0.0.2:{port}/mqtt \
+                   --websocket-origin https://own.example";
+    let broker = Private::start(t, &Setup::new(options))?;
+    let t = broker.story(t);
+    for (origin, expected) in [
+        ("Origin: https://own.example\r\n", "101"),
+        ("Origin: https://foreign.example\r\n", "403"),
+        ("Origin: https://own.example.foreign.example\r\n", "403"),
+        ("Origin: null\r\n", "403"),
+    ] {
+        let head = Socket::open(&t)?.ask(&request(&format!("{MQTT}{origin}")))?;
+        same!(status(&head), expected, "the answer to {origin:?}");
+    }
+    Ok(())
 }
 
 /// [F17] Upgrade on a path or listener where MQTT is off.

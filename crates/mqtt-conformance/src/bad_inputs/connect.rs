@@ -1,5 +1,6 @@
 //! Group B, first half: CONNECT as it is written.
 
+use crate::harness::memory::{falls_below, resident_bytes};
 use crate::harness::prelude::*;
 use crate::shared::{connect, text, will};
 use crate::v5::auth::{METHOD, auth, challenged};
@@ -182,7 +183,7 @@ fn b17(t: &Story) -> Done {
         Props::new().with(prop::MESSAGE_EXPIRY, Value::Byte(1)),
     ] {
         let hello = t.hello("c").will(Will::new(t.topic("w"), "x").props(props));
-        for _ in 0..20 {
+        for _ in 0..t.scaled(20_000, 200) {
             t.refuse(&hello, EITHER)?;
         }
     }
@@ -291,7 +292,7 @@ fn b24(t: &Story) -> Done {
 fn b25(t: &Story) -> Done {
     let hello = t.hello("c").bytes();
     let mut peers = Vec::new();
-    for _ in 0..50 {
+    for _ in 0..1000 {
         peers.push(t.open()?);
     }
     for byte in hello.iter().take(5) {
@@ -311,9 +312,14 @@ fn b28(t: &Story) -> Done {
 
 /// [B29] Keep alive 65,535 from 20,000 idle clients (SlowITe).
 fn b29(t: &Story) -> Done {
+    let count = t.scaled(9000, 1000);
+    let before = t.process.and_then(resident_bytes);
     let mut peers = Vec::new();
-    for index in 0..200 {
+    for index in 0..count {
         peers.push(t.connect(&t.hello(&format!("i{index}")).keep_alive(65_535))?);
+    }
+    if let (Some(process), Some(before)) = (t.process, before) {
+        falls_below(process, before + u64::from(count) * 20 * 1024)?;
     }
     peers.iter_mut().try_for_each(Peer::ping)
 }
@@ -355,7 +361,7 @@ fn b35(t: &Story) -> Done {
 
 /// [B36] CONNECT then immediate FIN, 100,000 times.
 fn b36(t: &Story) -> Done {
-    for index in 0..1000 {
+    for index in 0..t.scaled(100_000, 3000) {
         let mut peer = t.open()?;
         peer.send(&t.hello(&format!("{}", index % 10)).bytes());
         peer.finish();

@@ -310,9 +310,9 @@ fn a22(t: &Story) -> Done {
         drop(peer);
         observer.takes("will")?;
     }
-    for _ in 0..300 {
+    let hello = t.hello("c").bytes();
+    for _ in 0..t.scaled(100_000, 3000) {
         let mut peer = t.open()?;
-        let hello = t.hello("c").bytes();
         peer.send(hello.get(..hello.len() / 2).unwrap_or_default());
     }
     observer.quiet()

@@ -121,7 +121,7 @@ fn b33(t: &Story) -> Done {
     let topic = t.topic("storm");
     std::thread::scope(|scope| -> Done {
         let rounds = || -> Done {
-            for _ in 0..150 {
+            for _ in 0..t.scaled(30_000, 500) {
                 let mut peer = t.attempt(&t.hello("c"))?;
                 let _ = peer.connack();
                 peer.send_publish(Publish::new(&topic, "x"));
@@ -199,7 +199,7 @@ fn b41(t: &Story) -> Done {
 /// [B42] Refused CONNECT (bad id, bad password) 100,000 times, client keeps its socket open.
 fn b42(t: &Story) -> Done {
     let mut open = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..t.scaled(3000, 100) {
         let mut peer = t.attempt(&t.hello("c").password("wrong"))?;
         peer.refused(connect::REFUSED)?;
         open.push(peer);

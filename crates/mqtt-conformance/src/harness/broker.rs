@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,25 @@ const START: Duration = Duration::from_secs(10);
 pub(crate) struct Fleet {
     options: Options,
     directory: PathBuf,
-    running: Mutex<BTreeMap<Profile, Result<Started, String>>>,
+    running: Mutex<BTreeMap<Place, Result<Started, String>>>,
+}
+
+/// Which broker: one for each profile, and one for each test that wants its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) profile: Profile,
+    /// The test that has it for itself.
+    pub(crate) owner: Option<String>,
+}
+
+impl Place {
+    /// What its files are called.
+    fn name(&self) -> String {
+        match &self.owner {
+            Some(owner) => format!("{}-{owner}", self.profile.name()),
+            None => self.profile.name().to_owned(),
+        }
+    }
 }
 
 /// A broker that runs.
@@ -50,16 +69,54 @@ impl Fleet {
         Ok(Self { options: options.clone(), directory, running })
     }
 
-    /// The address of the broker with this configuration, which is started if it does not run.
-    pub(crate) fn address(&self, profile: Profile) -> Result<SocketAddr, String> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Ok(started)) = running.get_mut(&profile)
-            && started.has_ended()
+    /// The address of the broker at this place, which is started if it does not run.
+    pub(crate) fn address(&self, place: &Place) -> Result<SocketAddr, String> {
         {
-            running.remove(&profile);
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Ok(started)) = running.get_mut(place)
+                && started.has_ended()
+            {
+                running.remove(place);
+            }
+            // A broker that a test has for itself is not started with all others waiting.
+            if place.owner.is_none() {
+                let entry = running.entry(place.clone()).or_insert_with(|| self.start(place));
+                return entry.as_ref().map(|started| started.address).map_err(Clone::clone);
+            }
         }
-        let entry = running.entry(profile).or_insert_with(|| self.start(profile));
-        entry.as_ref().map(|started| started.address).map_err(Clone::clone)
+        let started = self.start(place);
+        let address = started.as_ref().map(|started| started.address).map_err(Clone::clone);
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), started);
+        address
+    }
+
+    /// The process of the broker at this place, if it was started here.
+    pub(crate) fn process(&self, place: &Place) -> Option<u32> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(place)?.as_ref().ok()?.child.as_ref().map(Child::id)
+    }
+
+    /// Ends the broker at this place.
+    pub(crate) fn end(&self, place: &Place) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(mut started)) = running.remove(place) {
+            started.end();
+        }
+    }
+
+    /// Whether a test can have a broker for itself.
+    pub(crate) fn starts_brokers(&self) -> bool {
+        !matches!(self.options.broker, Broker::Running(_))
+    }
+
+    /// What was asked for.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Where files may be written for as long as the run lasts.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// What it means for a test that its broker did not start. Ours knows every configuration: where
@@ -72,18 +129,26 @@ impl Fleet {
     }
 
     /// Whether the broker with this configuration ended on its own.
-    pub(crate) fn has_died(&self, profile: Profile) -> bool {
+    pub(crate) fn has_died(&self, place: &Place) -> bool {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.get_mut(&profile).is_some_and(|entry| entry.as_mut().is_ok_and(Started::has_ended))
+        running.get_mut(place).is_some_and(|entry| entry.as_mut().is_ok_and(Started::has_ended))
     }
 
     /// Where the output of the broker with this configuration goes, if it was started here.
-    pub(crate) fn log(&self, profile: Profile) -> Option<PathBuf> {
-        let path = self.directory.join(format!("{}.log", profile.name()));
+    pub(crate) fn log(&self, place: &Place) -> Option<PathBuf> {
+        let path = self.directory.join(format!("{}.log", place.name()));
         path.exists().then_some(path)
     }
 
-    fn start(&self, profile: Profile) -> Result<Started, String> {
+    /// All that the brokers of this run have written.
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect()
+    }
+
+    fn start(&self, place: &Place) -> Result<Started, String> {
+        let profile = place.profile;
         if let Broker::Running(address) = self.options.broker {
             return match profile {
                 Profile::Plain | Profile::Abuse => Ok(Started { address, child: None }),
@@ -91,9 +156,9 @@ impl Fleet {
             };
         }
         let port = free_port().map_err(|error| format!("no free port: {error}"))?;
-        let words = self.command(profile, port)?;
+        let words = self.command(place, port)?;
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-        let log = fs::File::create(self.directory.join(format!("{}.log", profile.name())))
+        let log = fs::File::create(self.directory.join(format!("{}.log", place.name())))
             .map_err(|error| format!("cannot write a log: {error}"))?;
         let errors = log.try_clone().map_err(|error| error.to_string())?;
         let child = Command::new(program)
@@ -105,32 +170,17 @@ impl Fleet {
             .map_err(|error| format!("cannot start {program}: {error}"))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut started = Started { address, child: Some(child) };
-        self.await_start(profile, &mut started)?;
+        await_start(&mut started, &self.directory.join(format!("{}.log", place.name())))
+            .map_err(|error| format!("profile {}: {error}", profile.name()))?;
         Ok(started)
-    }
-
-    fn await_start(&self, profile: Profile, started: &mut Started) -> Result<(), String> {
-        let deadline = Instant::now() + START;
-        while Instant::now() < deadline {
-            if TcpStream::connect_timeout(&started.address, Duration::from_secs(1)).is_ok() {
-                return Ok(());
-            }
-            if started.has_ended() {
-                let log = self.directory.join(format!("{}.log", profile.name()));
-                let said = fs::read_to_string(log).unwrap_or_default();
-                let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-                return Err(format!("profile {}: the broker ended: {first}", profile.name()));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Err(format!("profile {}: no socket was accepted in {START:?}", profile.name()))
     }
 
     fn lacks(&self, profile: Profile) -> String {
         format!("needs a broker with the profile {}", profile.name())
     }
 
-    fn command(&self, profile: Profile, port: u16) -> Result<Vec<String>, String> {
+    fn command(&self, place: &Place, port: u16) -> Result<Vec<String>, String> {
+        let profile = place.profile;
         let own = self.options.profiles.iter().find(|(name, _)| name == profile.name());
         if let Some((_, command)) = own {
             return Ok(command.split_whitespace().map(|word| self.fill(word, port)).collect());
@@ -151,7 +201,7 @@ impl Fleet {
                 // Started by root it would read its files as another user.
                 let listener = format!("user root\nlistener {port} 127.0.0.1\n");
                 let text = listener + &self.fill(settings, port);
-                let file = self.directory.join(format!("{}.conf", profile.name()));
+                let file = self.directory.join(format!("{}.conf", place.name()));
                 write_private(&file, &text).map_err(|error| error.to_string())?;
                 Ok(vec![path.display().to_string(), "-c".into(), file.display().to_string()])
             }
@@ -174,27 +224,62 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for started in running.values_mut().flatten() {
-            if let Some(child) = &mut started.child {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
+            started.end();
         }
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
+/// Waits until the broker accepts a connection.
+fn await_start(started: &mut Started, log: &Path) -> Result<(), String> {
+    let deadline = Instant::now() + START;
+    while Instant::now() < deadline {
+        if TcpStream::connect_timeout(&started.address, Duration::from_secs(1)).is_ok() {
+            return Ok(());
+        }
+        if started.has_ended() {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+            return Err(format!("the broker ended: {first}"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(format!("no socket was accepted in {START:?}"))
+}
+
 impl Started {
+    fn end(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
     fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
     }
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// A port that nobody listens at. Those that the system gives to clients are left out: with so many
+/// connections one of them would have it before the broker does.
+pub(crate) fn free_port() -> io::Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    // Runs at the same time begin at different ports.
+    let first = u16::try_from(std::process::id() % 12_000).unwrap_or(0);
+    for _ in 0..1000 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
+        let port = 20_000 + (first + step) % 12_000;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Writes a file that nobody else may read, as brokers ask for password files.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)?;
     #[cfg(unix)]
     {
@@ -212,7 +297,8 @@ mod tests {
     fn a_configuration_with_which_ours_does_not_start_is_a_failure() {
         let stop = |broker| {
             let fleet = Fleet::new(&Options::new(broker)).unwrap();
-            fleet.stop(fleet.address(Profile::NoShared).unwrap_err())
+            let place = Place { profile: Profile::NoShared, owner: None };
+            fleet.stop(fleet.address(&place).unwrap_err())
         };
         let missing = PathBuf::from("no-such-broker-program");
         assert!(matches!(stop(Broker::Ours(missing.clone())), Stop::Fail(_)));

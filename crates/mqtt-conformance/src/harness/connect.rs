@@ -66,6 +66,13 @@ impl Connect {
         if self.version.is_v5() { self.with(|p| p.four(prop::SESSION_EXPIRY, secs)) } else { self }
     }
 
+    /// A clean session that ends with its connection.
+    pub(crate) fn expiry_none(mut self) -> Self {
+        self.clean = true;
+        self.props = Props::new();
+        self
+    }
+
     /// Adds properties.
     pub(crate) fn with(mut self, more: impl FnOnce(Props) -> Props) -> Self {
         self.props = more(self.props);

@@ -3,10 +3,12 @@
 pub(crate) mod broker;
 pub(crate) mod bytes;
 pub(crate) mod connect;
+pub(crate) mod memory;
 pub(crate) mod options;
 pub(crate) mod packet;
 pub(crate) mod passive;
 pub(crate) mod peer;
+pub(crate) mod private;
 pub(crate) mod profile;
 pub(crate) mod property;
 pub(crate) mod publish;

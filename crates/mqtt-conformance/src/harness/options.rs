@@ -29,12 +29,14 @@ pub struct Options {
     pub filter: Option<String>,
     /// How many tests run at the same time; most of them wait.
     pub threads: usize,
+    /// Bad inputs at the sizes that the catalogue names, also where that takes long.
+    pub full: bool,
 }
 
 impl Options {
     /// All tests, 48 at a time.
     #[must_use]
     pub fn new(broker: Broker) -> Self {
-        Self { broker, profiles: Vec::new(), filter: None, threads: 48 }
+        Self { broker, profiles: Vec::new(), filter: None, threads: 48, full: false }
     }
 }

@@ -91,6 +91,15 @@ impl Peer {
         self.send(&connect.bytes());
     }
 
+    /// Takes a single byte off the socket, if there is one.
+    pub(crate) fn read_one_byte(&mut self) {
+        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(100)));
+        let mut byte = [0];
+        if let Ok(1) = self.stream.read(&mut byte) {
+            self.buffer.extend(byte);
+        }
+    }
+
     /// Closes the client's side for writing.
     pub(crate) fn finish(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);

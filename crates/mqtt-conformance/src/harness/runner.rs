@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use super::broker::Fleet;
+use super::broker::{Fleet, Place};
+use super::memory::settles;
 use super::options::Options;
 use super::passive::Monitor;
 use super::profile::Profile;
@@ -40,8 +41,9 @@ pub fn run(options: &Options) -> Result<Report, String> {
         return Err("no test has such an id".to_owned());
     }
     let fleet = Fleet::new(options).map_err(|error| format!("cannot write files: {error}"))?;
+    let fleet = Arc::new(fleet);
     if !chosen.is_empty() {
-        fleet.address(Profile::Plain)?;
+        fleet.address(&Place { profile: Profile::Plain, owner: None })?;
     }
     chosen.sort_by_key(|case| !case.test.slow);
     let (passive, active): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|c| c.test.passive);
@@ -66,7 +68,12 @@ fn check_profiles(options: &Options) -> Result<(), String> {
     }
 }
 
-fn run_group(fleet: &Fleet, monitor: &Arc<Monitor>, group: &[Case], threads: usize) -> Vec<Row> {
+fn run_group(
+    fleet: &Arc<Fleet>,
+    monitor: &Arc<Monitor>,
+    group: &[Case],
+    threads: usize,
+) -> Vec<Row> {
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -82,27 +89,40 @@ fn run_group(fleet: &Fleet, monitor: &Arc<Monitor>, group: &[Case], threads: usi
     rows.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn run_case(fleet: &Fleet, monitor: &Arc<Monitor>, case: &Case) -> Row {
+fn run_case(fleet: &Arc<Fleet>, monitor: &Arc<Monitor>, case: &Case) -> Row {
     let started = Instant::now();
-    let profile = case.test.profile;
-    let result = fleet.address(profile).map_err(|reason| fleet.stop(reason)).and_then(|address| {
-        let story = Story {
+    let place = place(fleet, case);
+    let result = fleet.address(&place).map_err(|reason| fleet.stop(reason)).and_then(|address| {
+        let story = || Story {
             address,
             version: case.version,
             monitor: Arc::clone(monitor),
-            profile,
-            log: fleet.log(profile),
+            profile: case.test.profile,
+            log: fleet.log(&place),
+            fleet: Arc::clone(fleet),
+            process: fleet.process(&place),
             id: case.test.id,
             unique: unique(),
         };
         let play = || {
+            let story = story();
             (case.test.run)(&story)?;
             if case.suite == Suite::BadInputs { story.is_quick() } else { story.is_alive() }
         };
-        catch_unwind(AssertUnwindSafe(play))
+        let play_and_measure = || {
+            play()?;
+            match fleet.process(&place).filter(|_| place.owner.is_some()) {
+                Some(process) => settles(process, started.elapsed(), play),
+                None => Ok(()),
+            }
+        };
+        catch_unwind(AssertUnwindSafe(play_and_measure))
             .unwrap_or_else(|_| Err(Stop::Fail("the test itself panicked".to_owned())))
     });
-    let died = fleet.has_died(profile);
+    let died = fleet.has_died(&place);
+    if place.owner.is_some() {
+        fleet.end(&place);
+    }
     let (verdict, reason) = match result {
         _ if died => (Verdict::Fail, "the broker ended while this test ran".to_owned()),
         Ok(()) => (Verdict::Pass, String::new()),
@@ -113,6 +133,13 @@ fn run_case(fleet: &Fleet, monitor: &Arc<Monitor>, case: &Case) -> Row {
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (suite, version) = (case.suite.title(), case.version.text());
     Row { suite, version, id: case.test.id, verdict, reason, millis }
+}
+
+/// A bad input gets a broker of its own, so that what it costs can be told.
+fn place(fleet: &Fleet, case: &Case) -> Place {
+    let alone = case.suite == Suite::BadInputs && !case.test.passive && fleet.starts_brokers();
+    let owner = alone.then(|| format!("{}-{}", case.test.id, case.version.text()));
+    Place { profile: case.test.profile, owner }
 }
 
 /// A name of letters and digits that no other test has, in this run or one soon before.

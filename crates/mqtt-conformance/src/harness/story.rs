@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::broker::Fleet;
 use super::bytes::hex;
 use super::connect::Connect;
 use super::passive::Monitor;
@@ -37,11 +38,20 @@ pub(crate) struct Story {
     pub(crate) id: &'static str,
     /// What the broker wrote, if it was started by this run.
     pub(crate) log: Option<PathBuf>,
+    /// The brokers of this run.
+    pub(crate) fleet: Arc<Fleet>,
+    /// The process of the broker, if it was started by this run.
+    pub(crate) process: Option<u32>,
     /// A short name that is unique in this run and, nearly, among runs.
     pub(crate) unique: String,
 }
 
 impl Story {
+    /// The size that the catalogue names, or a smaller one where that would take long.
+    pub(crate) fn scaled(&self, named: u32, smaller: u32) -> u32 {
+        if self.fleet.options().full { named } else { smaller }
+    }
+
     /// A client id of this test: at most 23 letters and digits.
     pub(crate) fn client_id(&self, suffix: &str) -> String {
         format!("{}{suffix}", self.unique)

@@ -1,0 +1,187 @@
+//! A broker that a test starts for itself, with files and options of its own.
+
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::broker::{free_port, write_private};
+use super::memory::resident_bytes;
+use super::options::Broker;
+use super::story::Story;
+use super::verdict::{Done, Stop, ensure, fail};
+
+/// What a broker of our own is started with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setup {
+    /// Files by name; `{name}` in an option is the path.
+    files: Vec<(&'static str, String)>,
+    options: Vec<String>,
+    /// Descriptors that it may open.
+    descriptors: Option<u32>,
+    listen: Option<&'static str>,
+}
+
+impl Setup {
+    /// Options of `surgemq serve`, separated by spaces.
+    pub(crate) fn new(options: &str) -> Self {
+        let options = options.split_whitespace().map(str::to_owned).collect();
+        Self { options, ..Self::default() }
+    }
+
+    pub(crate) fn file(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.files.push((name, text.into()));
+        self
+    }
+
+    pub(crate) fn descriptors(mut self, count: u32) -> Self {
+        self.descriptors = Some(count);
+        self
+    }
+
+    /// Another host to listen on than loopback.
+    pub(crate) fn listen(mut self, host: &'static str) -> Self {
+        self.listen = Some(host);
+        self
+    }
+}
+
+/// A broker of a test's own; ended when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Private {
+    child: Child,
+    directory: PathBuf,
+    address: SocketAddr,
+}
+
+impl Private {
+    /// Starts it; not run where the broker under test is not ours, whose options these are.
+    pub(crate) fn start(t: &Story, setup: &Setup) -> Done<Self> {
+        let mut broker = Self::spawn(t, setup)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect_timeout(&broker.address, Duration::from_secs(1)).is_err() {
+            ensure!(!broker.has_ended(), "the broker does not start: {}", broker.log());
+            ensure!(Instant::now() < deadline, "the broker accepts no connection");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(broker)
+    }
+
+    /// Starts it, which must fail; answers what it says.
+    pub(crate) fn refuses_to_start(t: &Story, setup: &Setup) -> Done<String> {
+        let mut broker = Self::spawn(t, setup)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !broker.has_ended() {
+            ensure!(Instant::now() < deadline, "the broker started: {}", broker.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let failed = broker.child.wait().is_ok_and(|status| !status.success());
+        ensure!(failed, "it ended as if all were well");
+        Ok(broker.log())
+    }
+
+    fn spawn(t: &Story, setup: &Setup) -> Done<Self> {
+        let Broker::Ours(program) = &t.fleet.options().broker else {
+            return Err(Stop::NotRun("the options are those of surgemq".to_owned()));
+        };
+        let failed = |error: std::io::Error| Stop::Fail(format!("cannot start a broker: {error}"));
+        let directory = t.fleet.directory().join(&t.unique);
+        fs::create_dir_all(&directory).map_err(failed)?;
+        for (name, text) in &setup.files {
+            write_private(&directory.join(name), text).map_err(failed)?;
+        }
+        let port = free_port().map_err(failed)?;
+        let fill = |word: &String| {
+            setup.files.iter().fold(word.replace("{port}", &port.to_string()), |word, (name, _)| {
+                word.replace(&format!("{{{name}}}"), &directory.join(name).display().to_string())
+            })
+        };
+        let mut command = match setup.descriptors {
+            None => Command::new(program),
+            Some(count) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]);
+                shell.arg(program);
+                shell
+            }
+        };
+        let host = setup.listen.unwrap_or("127.0.0.1");
+        let log = fs::File::create(directory.join("broker.log")).map_err(failed)?;
+        let errors = log.try_clone().map_err(failed)?;
+        let child = command
+            .args(["serve", "--in-memory", "--listen", &format!("tcp://{host}:{port}")])
+            .args(setup.options.iter().map(fill))
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(failed)?;
+        Ok(Self { child, directory, address: (Ipv4Addr::LOCALHOST, port).into() })
+    }
+
+    /// The same test, on this broker.
+    pub(crate) fn story(&self, t: &Story) -> Story {
+        Story { address: self.address, process: Some(self.child.id()), ..t.clone() }
+    }
+
+    /// Writes a file anew.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Done {
+        write_private(&self.directory.join(name), text)
+            .map_err(|error| Stop::Fail(format!("cannot write {name}: {error}")))
+    }
+
+    /// Has it load its files anew, and waits until it says this in its log once more.
+    pub(crate) fn reload(&self, says: &str) -> Done {
+        let count = || self.log().matches(says).count();
+        let before = count();
+        self.signal("HUP")?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while count() == before {
+            ensure!(Instant::now() < deadline, "after SIGHUP it does not say '{says}'");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn signal(&self, name: &str) -> Done {
+        let process = self.child.id().to_string();
+        match Command::new("kill").args([&format!("-{name}"), &process]).status() {
+            Ok(status) if status.success() => Ok(()),
+            other => fail!("no signal was sent: {other:?}"),
+        }
+    }
+
+    /// All that it has written.
+    pub(crate) fn log(&self) -> String {
+        let mut text = Vec::new();
+        if let Ok(mut file) = fs::File::open(self.directory.join("broker.log")) {
+            let _ = file.read_to_end(&mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        resident_bytes(self.child.id()).unwrap_or(0)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
