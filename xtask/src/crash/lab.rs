@@ -94,7 +94,7 @@ impl Lab {
             return Ok(());
         }
         self.violations += violations.len();
-        println!("FAIL {title}: {}", Summary::of(run));
+        println!("FAIL {title}: {}{} violations", Summary::of(run), violations.len());
         for of_kind in violations.chunk_by(|a, b| a.kind == b.kind) {
             show(of_kind);
         }
@@ -102,7 +102,7 @@ impl Lab {
         self.files += 1;
         let text = report::full(title, &violations, run);
         fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
-        println!("       {} in all, with their histories: {}", violations.len(), path.display());
+        println!("       all of them, with their histories: {}", path.display());
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Lab {
         let summary = std::mem::take(&mut self.summary);
         let verdict = if self.violations == 0 { "ok  " } else { "FAIL" };
         let (runs, violations) = (self.runs, self.violations);
-        println!("{verdict} {title}, {runs} runs: {summary}; {violations} violations");
+        println!("{verdict} {title}, {runs} runs: {summary}{violations} violations");
         self.all_kills += summary.kills;
         self.all_violations += violations;
         (self.runs, self.violations) = (0, 0);

@@ -12,6 +12,7 @@ mod aftermath;
 mod boundaries;
 mod broker;
 mod checker;
+mod deadlines;
 mod dice;
 mod full_disk;
 mod history;
@@ -85,10 +86,13 @@ enum Part {
     Enospc,
     /// The end of the newest file is cut or damaged.
     Tail,
+    /// Deadlines pass while the broker is away.
+    Deadlines,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Random, Self::Syscalls, Self::Fsync, Self::Enospc, Self::Tail];
+    const ALL: [Self; 6] =
+        [Self::Random, Self::Syscalls, Self::Fsync, Self::Enospc, Self::Tail, Self::Deadlines];
 }
 
 impl Default for Options {
@@ -115,6 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
                 Part::Syscalls => boundaries::run(&mut lab, at_calls)?,
                 Part::Fsync => sync_errors::run(&mut lab, 1 + u64::from(options.kills / 100))?,
                 Part::Enospc => full_disk::run(&mut lab)?,
+                Part::Deadlines => deadlines::run(&mut lab)?,
                 Part::Tail => torn_tail::run(&mut lab, u64::from(options.kills) * 2 / 5)?,
             }
         }

@@ -41,7 +41,8 @@ fn read_over(seat: &Seat, wire: &mut Wire, topics: &HashSet<Topic>) -> io::Resul
             break;
         }
         let packet = wire.receive(left)?;
-        let Some(Incoming::Publish { dup, qos, packet_id, retain, topic, payload }) = packet else {
+        let Some(Incoming::Publish { dup, qos, packet_id, retain, topic, payload, .. }) = packet
+        else {
             continue;
         };
         let event = subscriber::received(dup, qos, packet_id, retain, &topic, &payload);

@@ -68,11 +68,15 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kills, sent, repeated, acknowledged, refused, received, marked, resumed } = self;
+        if *sent == 0 {
+            // A part that judges without histories.
+            return Ok(());
+        }
         write!(
             formatter,
             "{kills} kills, {sent} messages sent (+{repeated} repeated), {acknowledged} \
              acknowledged, {refused} refused, {received} received, {marked} of them with DUP, \
-             {resumed} sessions resumed"
+             {resumed} sessions resumed; "
         )
     }
 }

@@ -125,7 +125,7 @@ impl Subscriber {
                 self.seat.record(Event::Subscribed);
                 self.is_subscribed = true;
             }
-            Incoming::Publish { dup, qos, packet_id, retain, topic, payload } => {
+            Incoming::Publish { dup, qos, packet_id, retain, topic, payload, .. } => {
                 self.seat.record(received(*dup, *qos, *packet_id, *retain, topic, payload));
                 let answer = match qos {
                     QoS::AtMostOnce => None,

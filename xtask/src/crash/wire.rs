@@ -44,6 +44,8 @@ pub(super) enum Incoming {
         retain: bool,
         topic: String,
         payload: Vec<u8>,
+        /// The Message Expiry Interval.
+        expiry_secs: Option<u32>,
     },
     Ack {
         packet_type: PacketType,
@@ -172,6 +174,7 @@ impl Incoming {
                 retain: publish.retain,
                 topic: publish.topic.to_owned(),
                 payload: publish.payload.to_owned(),
+                expiry_secs: publish.properties.message_expiry_interval,
             },
             Packet::PubAck(ack)
             | Packet::PubRec(ack)
