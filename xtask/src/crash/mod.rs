@@ -37,7 +37,7 @@ use clap::{Args, ValueEnum};
 use self::lab::Lab;
 use crate::failure::Failure;
 
-/// At most so many of the kills are at system calls: every one that is worth it.
+/// If there are both, at most so many of the kills are at system calls: each that is tried.
 const KILLS_AT_CALLS: u32 = 400;
 
 /// What is done to which broker.
@@ -108,21 +108,56 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    fn asks_for(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    /// How many kills are at random moments, and how many at system calls.
+    fn shares(&self) -> (u32, u32) {
+        if !self.asks_for(Part::Random) {
+            return (0, self.kills);
+        }
+        if !self.asks_for(Part::Syscalls) {
+            return (self.kills, 0);
+        }
+        let at_calls = (self.kills / 2).min(KILLS_AT_CALLS);
+        (self.kills - at_calls, at_calls)
+    }
+}
+
 /// Does every part, and fails if a promise was broken in one of them.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let at_calls = (options.kills / 2).min(KILLS_AT_CALLS);
     let mut lab = Lab::open(options)?;
+    let (at_random, at_calls) = options.shares();
     for part in Part::ALL {
-        if options.only.is_empty() || options.only.contains(&part) {
+        if options.asks_for(part) {
             match part {
-                Part::Random => kills::run(&mut lab, options.kills - at_calls)?,
+                Part::Random => kills::run(&mut lab, at_random)?,
                 Part::Syscalls => boundaries::run(&mut lab, at_calls)?,
                 Part::Fsync => sync_errors::run(&mut lab, 1 + u64::from(options.kills / 100))?,
                 Part::Enospc => full_disk::run(&mut lab)?,
-                Part::Deadlines => deadlines::run(&mut lab)?,
                 Part::Tail => torn_tail::run(&mut lab, u64::from(options.kills) * 2 / 5)?,
+                Part::Deadlines => deadlines::run(&mut lab)?,
             }
         }
     }
     lab.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(kills: u32, only: &[Part]) -> (u32, u32) {
+        Options { kills, only: only.to_vec(), ..Options::default() }.shares()
+    }
+
+    #[test]
+    fn the_parts_that_kill_share_the_kills() {
+        assert_eq!(shares(100, &[]), (50, 50));
+        assert_eq!(shares(1000, &[]), (600, 400));
+        assert_eq!(shares(100, &[Part::Random]), (100, 0));
+        assert_eq!(shares(100, &[Part::Syscalls]), (0, 100));
+    }
 }
