@@ -85,7 +85,7 @@ fn kill_at(lab: &mut Lab, moment: Moment, number: u32) -> Result<(), Failure> {
     let run = load.end();
     let calls = if with_network { "disk and network" } else { "disk" };
     let title = format!("killed at call {number} to {calls}, {moment}");
-    lab.judge(&title, &run, seen.into_iter().collect())?;
+    lab.judge(&recipe, &title, &run, seen.into_iter().collect())?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The broker that is killed: how it is started, and ended without warning.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io,
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::process::ExitStatusExt,
@@ -36,7 +36,7 @@ pub(super) struct Recipe {
     pub(super) port: u16,
     /// Where the broker keeps its data.
     pub(super) directory: PathBuf,
-    /// What it prints, of the last start alone.
+    /// What it prints, over all its starts.
     pub(super) log: PathBuf,
 }
 
@@ -75,7 +75,8 @@ impl Recipe {
             .chain(self.words.iter().map(|word| self.fill_in(word)))
             .collect();
         let (program, arguments) = words.split_first().ok_or(NoBroker::Silent)?;
-        let output = File::create(&self.log).map_err(failed)?;
+        let output =
+            OpenOptions::new().create(true).append(true).open(&self.log).map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(errors);
@@ -89,9 +90,22 @@ impl Recipe {
         Ok(broker)
     }
 
-    /// What it printed since it was started.
+    /// What it has printed.
     pub(super) fn printed(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The last line of that.
+    pub(super) fn last_words(&self) -> String {
+        let printed = self.printed();
+        let last = printed.lines().rev().find(|line| !line.trim().is_empty());
+        last.unwrap_or("without a word").to_owned()
+    }
+
+    /// Where it panicked, if it has.
+    pub(super) fn panic(&self) -> Option<String> {
+        let printed = self.printed();
+        printed.lines().find(|line| line.contains("panicked at")).map(str::to_owned)
     }
 
     fn fill_in(&self, word: &str) -> String {
@@ -104,7 +118,7 @@ impl Recipe {
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             if let Ok(Some(status)) = broker.child.try_wait() {
                 let was_killed = status.signal() == Some(SIGKILL);
-                let words = || NoBroker::Ended(last_words(&self.printed()));
+                let words = || NoBroker::Ended(self.last_words());
                 return Err(if was_killed { NoBroker::Killed } else { words() });
             }
             if Instant::now() > deadline {
@@ -164,10 +178,6 @@ pub(super) fn free_port(seed: u64) -> Result<u16, Failure> {
 fn only_child_of(pid: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
-}
-
-fn last_words(log: &str) -> String {
-    log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("without a word").to_owned()
 }
 
 impl std::fmt::Display for NoBroker {

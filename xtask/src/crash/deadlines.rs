@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn run(lab: &mut Lab) -> Result<(), Failure> {
     let recipe = lab.broker_in("deadlines")?;
     let seen = tell(&recipe).unwrap_or_else(|why| vec![Violation::of_broker(why)]);
-    lab.judge("deadlines", &Run::default(), seen)?;
+    lab.judge(&recipe, "deadlines", &Run::default(), seen)?;
     lab.sum_up("deadlines");
     Ok(())
 }

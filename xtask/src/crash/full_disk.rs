@@ -70,7 +70,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<(), Failure> {
             }
         }
         let title = if is_killed { "full disk, and killed" } else { "full disk" };
-        lab.judge(title, &run, seen)?;
+        lab.judge(&recipe, title, &run, seen)?;
     }
     lab.sum_up("full disk");
     Ok(())

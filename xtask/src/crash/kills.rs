@@ -33,7 +33,7 @@ pub(super) fn run(lab: &mut Lab, kills: u32) -> Result<(), Failure> {
         let load = Load::start(recipe.port, Size::Full, &dice);
         let killed = kill_again_and_again(&recipe, &load, &mut dice, now);
         let seen = killed.err().map(|no_broker| Violation::of_broker(no_broker.to_string()));
-        lab.judge("killed at random moments", &load.end(), seen.into_iter().collect())?;
+        lab.judge(&recipe, "killed at random moments", &load.end(), seen.into_iter().collect())?;
     }
     lab.sum_up("killed at random moments");
     Ok(())
@@ -50,6 +50,9 @@ fn kill_again_and_again(
     load.warm_up(&mut broker);
     for _ in 0..kills {
         thread::sleep(dice.millis(LIFE_MILLIS.0, LIFE_MILLIS.1));
+        if broker.has_ended() {
+            return Err(NoBroker::Ended(format!("it ended by itself: {}", recipe.last_words())));
+        }
         load.record(Event::Killed);
         broker.kill();
         thread::sleep(dice.millis(AWAY_MILLIS.0, AWAY_MILLIS.1));

@@ -74,6 +74,7 @@ impl Lab {
         remove_directory(&directory)?;
         create_directory(&directory)?;
         let log = self.directory.join(format!("{name}.log"));
+        fs::remove_file(&log).ok();
         let (words, is_gentle, port) = (self.words.clone(), self.is_gentle, self.port);
         Ok(Recipe { words, is_gentle, port, directory, log })
     }
@@ -81,12 +82,14 @@ impl Lab {
     /// Judges a run and what was seen of the broker itself, and prints what is wrong.
     pub(super) fn judge(
         &mut self,
+        recipe: &Recipe,
         title: &str,
         run: &Run,
         seen: Vec<Violation>,
     ) -> Result<(), Failure> {
         let mut violations = seen;
         violations.extend(checker::check(run));
+        violations.extend(recipe.panic().map(Violation::of_broker));
         violations.sort_by_key(|violation| (violation.kind, violation.message));
         self.runs += 1;
         self.summary.add(&Summary::of(run));

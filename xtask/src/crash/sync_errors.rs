@@ -56,7 +56,7 @@ pub(super) fn run(lab: &mut Lab, times: u64) -> Result<(), Failure> {
             seen.extend(told.not_refused_while("every fsync failed"));
             seen.extend(told.accepted_while("no fsync could be trusted"));
         }
-        lab.judge("fsync errors", &run, seen)?;
+        lab.judge(&recipe, "fsync errors", &run, seen)?;
     }
     lab.sum_up("fsync errors");
     Ok(())

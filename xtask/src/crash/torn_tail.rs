@@ -37,6 +37,8 @@ const CUT_WITHIN: u64 = 256 * 1024;
 enum Damage {
     /// It ends here.
     Cut(u64),
+    /// It has its length, but from here on there is nothing: it had been given room in advance.
+    Empty(u64),
     /// This byte has another value.
     Flip(u64),
 }
@@ -57,16 +59,20 @@ pub(super) fn run(lab: &mut Lab, times: u64) -> Result<(), Failure> {
     let sessions = load.sessions();
     let run = load.end();
     if let Err(no_broker) = killed {
-        lab.judge("torn tail", &Run::default(), vec![Violation::of_broker(no_broker.to_string())])?;
+        lab.judge(
+            &recipe,
+            "torn tail",
+            &Run::default(),
+            vec![Violation::of_broker(no_broker.to_string())],
+        )?;
         return Ok(());
     }
     let sent = sent(&run);
     let tail = newest_file(&recipe.directory)?;
     println!("     torn tail: {} of {} bytes", tail.path.display(), tail.written);
-    let copy = lab.broker_in("torn")?;
     let (mut refused, mut seen) = (HashSet::new(), Vec::new());
     for damage in damages(times, tail.written, &mut dice) {
-        lab::remove_directory(&copy.directory)?;
+        let copy = lab.broker_in("torn")?;
         copy_directory(&recipe.directory, &copy.directory)?;
         do_damage(&copy.directory.join(&tail.path), damage)?;
         match copy.start() {
@@ -79,15 +85,14 @@ pub(super) fn run(lab: &mut Lab, times: u64) -> Result<(), Failure> {
             Err(NoBroker::Ended(words)) => _ = refused.insert(words),
             Err(other) => seen.push(Violation::of_broker(format!("{damage:?}: {other}"))),
         }
-        if copy.printed().contains("panicked") {
-            seen.push(Violation::of_broker(format!("{damage:?}: it panicked")));
-        }
+        let panic = copy.panic().map(|at| Violation::of_broker(format!("{damage:?}: {at}")));
+        seen.extend(panic);
     }
     for words in &refused {
         println!("     refused to start: {words}");
     }
     let title = format!("torn tail, {times} times");
-    lab.judge(&title, &Run::default(), seen)?;
+    lab.judge(&recipe, &title, &Run::default(), seen)?;
     lab.sum_up(&title);
     Ok(())
 }
@@ -113,9 +118,13 @@ fn sent(run: &Run) -> HashSet<Message> {
     sent.filter_map(|entry| entry.event.message()).collect()
 }
 
-/// Half of them at each of the last bytes; of the others two thirds cuts and one third flips.
+/// Half of them at each of the last bytes, once cut and once empty from there on; of the others
+/// two thirds are cuts and one third flips.
 fn damages(times: u64, written: u64, dice: &mut Dice) -> Vec<Damage> {
-    let each_byte = (1..=times / 2).map(|bytes| Damage::Cut(written.saturating_sub(bytes)));
+    let each_byte = (1..=times / 2).map(|bytes| {
+        let place = written.saturating_sub(bytes.div_ceil(2));
+        if bytes % 2 == 0 { Damage::Cut(place) } else { Damage::Empty(place) }
+    });
     let elsewhere = (0..times - times / 2).map(|time| {
         let within = if time % 3 == 0 { FLIPPED_WITHIN } else { CUT_WITHIN };
         let place = written.saturating_sub(1 + dice.below(within.min(written)));
@@ -130,9 +139,17 @@ fn do_damage(path: &Path, damage: Damage) -> Result<(), Failure> {
         Damage::Cut(at) => {
             OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(at))
         }
+        Damage::Empty(at) => empty(path, at),
         Damage::Flip(at) => flip(path, at),
     };
     done.map_err(|error| lab::cannot(path, &error))
+}
+
+fn empty(path: &Path, at: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let length = file.metadata()?.len();
+    file.set_len(at)?;
+    file.set_len(length)
 }
 
 fn flip(path: &Path, at: u64) -> io::Result<()> {
@@ -150,12 +167,15 @@ fn newest_file(directory: &Path) -> Result<Tail, Failure> {
     collect_files(directory, &mut files).map_err(|error| lab::cannot(directory, &error))?;
     let newest = files.into_iter().max_by_key(|(_, _, modified)| *modified);
     let (path, ..) = newest.ok_or_else(|| Failure::new("the broker has written no file"))?;
-    let mut bytes = Vec::new();
-    let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
-    read.map_err(|error| lab::cannot(&path, &error))?;
-    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+    let bytes = fs::read(&path).map_err(|error| lab::cannot(&path, &error))?;
+    let written = written_len(&bytes) as u64;
     let path = path.strip_prefix(directory).unwrap_or(&path).to_owned();
     Ok(Tail { path, written })
+}
+
+/// How many bytes there are before the room that a file was given in advance.
+fn written_len(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 /// The files that have something in them, with their sizes and when they were written.
@@ -181,10 +201,19 @@ fn copy_directory(from: &Path, to: &Path) -> Result<(), Failure> {
         if entry.path().is_dir() {
             copy_directory(&entry.path(), &target)?;
         } else {
-            fs::copy(entry.path(), &target).map_err(|error| lab::cannot(&target, &error))?;
+            copy_file(&entry.path(), &target).map_err(|error| lab::cannot(&target, &error))?;
         }
     }
     Ok(())
+}
+
+/// Copies a file without writing the room at its end.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let bytes = fs::read(from)?;
+    let written = bytes.get(..written_len(&bytes)).unwrap_or_default();
+    let mut copy = File::create(to)?;
+    copy.write_all(written)?;
+    copy.set_len(bytes.len() as u64)
 }
 
 #[cfg(test)]
@@ -194,12 +223,9 @@ mod tests {
     #[test]
     fn the_last_bytes_are_cut_one_by_one() {
         let damages = damages(6, 100, &mut Dice::new(1));
-        let first: Vec<u64> = damages
-            .iter()
-            .filter_map(|damage| if let Damage::Cut(at) = damage { Some(*at) } else { None })
-            .take(3)
-            .collect();
-        assert_eq!(first, [99, 98, 97]);
+        let first: Vec<String> =
+            damages.iter().take(3).map(|damage| format!("{damage:?}")).collect();
+        assert_eq!(first, ["Empty(99)", "Cut(99)", "Empty(98)"]);
         assert_eq!(damages.len(), 6);
     }
 
@@ -209,8 +235,12 @@ mod tests {
         fs::write(&path, b"abcdef").unwrap();
         do_damage(&path, Damage::Flip(2)).unwrap();
         do_damage(&path, Damage::Cut(4)).unwrap();
-        let damaged = fs::read(&path).unwrap();
+        let copy = path.with_extension("copy");
+        copy_file(&path, &copy).unwrap();
+        do_damage(&copy, Damage::Empty(1)).unwrap();
+        let damaged = [fs::read(&path).unwrap(), fs::read(&copy).unwrap()];
         fs::remove_file(&path).unwrap();
-        assert_eq!(damaged, b"absd");
+        fs::remove_file(&copy).unwrap();
+        assert_eq!(damaged, [*b"absd", *b"a\0\0\0"]);
     }
 }
