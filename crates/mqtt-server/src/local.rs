@@ -89,7 +89,7 @@ impl LocalClient {
         let taken = || LocalError::Taken { client_id: client_id.to_owned() };
         let broker = &shared.broker;
         let mut shard = broker.registry.shard(client_id).ok_or_else(taken)?;
-        if shard.contains_key(client_id) {
+        if shard.find(client_id).is_some() {
             return Err(taken());
         }
         let slot = Arc::new(Slot::new(

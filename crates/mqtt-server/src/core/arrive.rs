@@ -46,7 +46,7 @@ impl Broker {
             let Some(mut shard) = self.registry.shard(arrival.client_id) else {
                 return Arrived::Refused(ReasonCode::UNSPECIFIED_ERROR);
             };
-            let Some(slot) = shard.get(arrival.client_id).cloned() else {
+            let Some(slot) = shard.find(arrival.client_id).cloned() else {
                 if self.registry.len() >= self.limits.sessions_max {
                     return Arrived::Refused(ReasonCode::QUOTA_EXCEEDED);
                 }

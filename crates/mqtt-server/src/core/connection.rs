@@ -66,10 +66,16 @@ pub(super) struct Client {
     pub(super) epoch: u64,
     pub(super) will: Option<Box<WillRequest>>,
     pub(super) expiry_secs: u32,
+    /// Nothing, and so no password, for a client that cannot authenticate again.
+    pub(super) renewal: Option<Box<Renewal>>,
+}
+
+/// What re-authentication needs of a client that logged in with a method [MQTT-4.12.1-1].
+pub(super) struct Renewal {
     pub(super) credentials: Credentials,
-    pub(super) method: Option<Box<str>>,
+    pub(super) method: Box<str>,
     pub(super) exchange: Option<Box<dyn Exchange>>,
-    pub(super) job: Option<Box<LoginJob>>,
+    pub(super) job: Option<LoginJob>,
 }
 
 impl Connection {

@@ -9,7 +9,7 @@ use mqtt_topics::TopicNameRef;
 
 use super::{
     arrive::{Arrival, Arrived},
-    connection::{Client, Connection, Stage},
+    connection::{Client, Connection, Renewal, Stage},
     login::{Admitted, Credentials, LoginAnswer, LoginJob, refusal_reason},
     slot::Slot,
 };
@@ -91,11 +91,16 @@ impl Connection {
             Stage::LoggingIn(logging_in) => {
                 (logging_in.credentials.clone(), logging_in.exchange.take())
             }
-            Stage::Open(client) if again => {
-                let method = client.method.as_deref().unwrap_or_default();
-                (client.credentials.clone(), self.broker.authenticator.exchange(method))
+            Stage::Open(client) => {
+                let Some(renewal) = &mut client.renewal else {
+                    return self.leave(ReasonCode::PROTOCOL_ERROR);
+                };
+                let exchange = match again {
+                    true => self.broker.authenticator.exchange(&renewal.method),
+                    false => renewal.exchange.take(),
+                };
+                (renewal.credentials.clone(), exchange)
             }
-            Stage::Open(client) => (client.credentials.clone(), client.exchange.take()),
             _ => return,
         };
         let Some(exchange) = exchange else {
@@ -104,7 +109,11 @@ impl Connection {
         let job = Some(self.job(&credentials, Some((exchange, data))));
         match &mut self.stage {
             Stage::LoggingIn(logging_in) => logging_in.job = job,
-            Stage::Open(client) => client.job = job.map(Box::new),
+            Stage::Open(client) => {
+                if let Some(renewal) = &mut client.renewal {
+                    renewal.job = job;
+                }
+            }
             _ => {}
         }
     }
@@ -113,7 +122,7 @@ impl Connection {
     pub(crate) fn poll_login(&mut self) -> Option<LoginJob> {
         match &mut self.stage {
             Stage::LoggingIn(logging_in) => logging_in.job.take(),
-            Stage::Open(client) => client.job.take().map(|job| *job),
+            Stage::Open(client) => client.renewal.as_mut()?.job.take(),
             _ => None,
         }
     }
@@ -134,7 +143,9 @@ impl Connection {
                 }
             }
             (Stage::Open(client), Step::Continue(data)) => {
-                client.exchange = exchange;
+                if let Some(renewal) = &mut client.renewal {
+                    renewal.exchange = exchange;
+                }
                 self.endpoint.challenge(&data);
             }
             (Stage::Open(client), Step::Done { identity, data })
@@ -220,10 +231,10 @@ impl Connection {
             epoch,
             will: request.will.map(Box::new),
             expiry_secs,
-            method: request.authentication_method.map(Into::into),
-            credentials,
-            exchange: None,
-            job: None,
+            renewal: request.authentication_method.map(|method| {
+                let method = method.into();
+                Box::new(Renewal { credentials, method, exchange: None, job: None })
+            }),
         }));
         let accept = Accept {
             session,

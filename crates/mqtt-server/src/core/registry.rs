@@ -1,14 +1,14 @@
 //! All sessions: by client identifier, and by number.
 
 use std::{
-    collections::HashMap,
-    hash::BuildHasher,
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
+use hashbrown::HashTable;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::slot::Slot;
@@ -17,15 +17,32 @@ use crate::routing::SubscriberId;
 /// So many connects at once do not wait for each other.
 const SHARDS: usize = 16;
 
-type Shard = HashMap<Arc<str>, Arc<Slot>>;
+/// Smaller tables than this are not made smaller still.
+const SMALL: usize = 64;
+
+/// The keys are in the slots themselves: a table costs nine bytes for each place.
+type Table = HashTable<Arc<Slot>>;
 
 /// Finds the slots of sessions.
 pub(crate) struct Registry {
-    by_client: [Mutex<Shard>; SHARDS],
-    by_id: RwLock<HashMap<SubscriberId, Arc<Slot>>>,
-    hasher: std::hash::RandomState,
+    by_client: [Mutex<Table>; SHARDS],
+    by_id: RwLock<Table>,
+    hasher: RandomState,
     last_id: AtomicU64,
     len: AtomicUsize,
+}
+
+/// The part of the table that a client identifier is in, locked.
+pub(crate) struct Shard<'a> {
+    table: MutexGuard<'a, Table>,
+    hash: u64,
+}
+
+impl Shard<'_> {
+    /// The session of a client; `client_id` is the one that the shard was asked for.
+    pub(crate) fn find(&self, client_id: &str) -> Option<&Arc<Slot>> {
+        self.table.find(self.hash, |slot| *slot.client_id == *client_id)
+    }
 }
 
 impl Registry {
@@ -33,7 +50,7 @@ impl Registry {
         Self {
             by_client: std::array::from_fn(|_| Mutex::default()),
             by_id: RwLock::default(),
-            hasher: std::hash::RandomState::new(),
+            hasher: RandomState::new(),
             last_id: AtomicU64::new(0),
             len: AtomicUsize::new(0),
         }
@@ -46,25 +63,44 @@ impl Registry {
 
     /// The part of the table that a client identifier is in, locked: what is decided under the lock
     /// is decided once for this client.
-    pub(crate) fn shard(&self, client_id: &str) -> Option<MutexGuard<'_, Shard>> {
-        let hash = usize::try_from(self.hasher.hash_one(client_id) % SHARDS as u64).ok()?;
-        self.by_client.get(hash).map(Mutex::lock)
+    pub(crate) fn shard(&self, client_id: &str) -> Option<Shard<'_>> {
+        let hash = self.hasher.hash_one(client_id);
+        // The upper and lower bits choose the place within a table, these the table.
+        let number = usize::try_from((hash >> 32) % SHARDS as u64).ok()?;
+        Some(Shard { table: self.by_client.get(number)?.lock(), hash })
     }
 
-    pub(crate) fn insert(&self, shard: &mut Shard, slot: &Arc<Slot>) {
-        if shard.insert(slot.client_id.clone(), slot.clone()).is_none() {
-            self.len.fetch_add(1, Ordering::Relaxed);
+    /// Keeps a session under the client identifier that `shard` was asked for, in place of an
+    /// older one.
+    pub(crate) fn insert(&self, shard: &mut Shard<'_>, slot: &Arc<Slot>) {
+        let hash = shard.hash;
+        match shard.table.find_mut(hash, |held| held.client_id == slot.client_id) {
+            Some(held) => *held = slot.clone(),
+            None => {
+                let rehash = |slot: &Arc<Slot>| self.hasher.hash_one(&*slot.client_id);
+                shard.table.insert_unique(hash, slot.clone(), rehash);
+                self.len.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        self.by_id.write().insert(slot.id, slot.clone());
+        let hash = self.hash_id(slot.id);
+        self.by_id.write().insert_unique(hash, slot.clone(), |slot| self.hash_id(slot.id));
     }
 
     /// Forgets a session, unless its client identifier has gone to another since.
     pub(crate) fn remove(&self, slot: &Slot) {
-        self.by_id.write().remove(&slot.id);
+        {
+            let mut by_id = self.by_id.write();
+            if let Ok(entry) = by_id.find_entry(self.hash_id(slot.id), |held| held.id == slot.id) {
+                entry.remove();
+                shrink(&mut by_id, |slot| self.hash_id(slot.id));
+            }
+        }
         let Some(mut shard) = self.shard(&slot.client_id) else { return };
-        if shard.get(&slot.client_id).is_some_and(|held| held.id == slot.id) {
-            shard.remove(&slot.client_id);
+        let hash = shard.hash;
+        if let Ok(entry) = shard.table.find_entry(hash, |held| held.id == slot.id) {
+            entry.remove();
             self.len.fetch_sub(1, Ordering::Relaxed);
+            shrink(&mut shard.table, |slot| self.hasher.hash_one(&*slot.client_id));
         }
     }
 
@@ -76,7 +112,7 @@ impl Registry {
     ) {
         let by_id = self.by_id.read();
         for (id, value) in ids {
-            if let Some(slot) = by_id.get(&id) {
+            if let Some(slot) = by_id.find(self.hash_id(id), |slot| slot.id == id) {
                 f(slot, value);
             }
         }
@@ -87,6 +123,18 @@ impl Registry {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
-        self.by_id.read().values().cloned().collect()
+        self.by_id.read().iter().cloned().collect()
+    }
+
+    /// The numbers are the server's own, so nobody can choose them to collide: mixing them is enough.
+    fn hash_id(&self, id: SubscriberId) -> u64 {
+        foldhash::fast::FixedState::default().hash_one(id)
+    }
+}
+
+/// Gives memory back when most of the sessions that a table was made for are gone.
+fn shrink(table: &mut Table, rehash: impl Fn(&Arc<Slot>) -> u64) {
+    if table.capacity() >= SMALL && table.len() <= table.capacity() / 8 {
+        table.shrink_to(table.len() * 2, rehash);
     }
 }
