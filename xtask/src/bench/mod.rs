@@ -38,8 +38,12 @@ use crate::{failure::Failure, process};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A look in two minutes: fewer scenarios, one round.
-    #[arg(long, conflicts_with = "full")]
+    #[arg(long, conflicts_with_all = ["full", "brief"])]
     quick: bool,
+    /// What the documentation shows, in twenty minutes: shorter windows, and one round of what
+    /// fills the broker first.
+    #[arg(long, conflicts_with = "full")]
+    brief: bool,
     /// Every combination of shape, QoS, payload and version: hours.
     #[arg(long)]
     full: bool,
@@ -49,7 +53,7 @@ pub(crate) struct Options {
     /// Print the names of the scenarios and do nothing.
     #[arg(long)]
     list: bool,
-    /// Seconds of each measured window [default: 2, or 0.5 with --quick].
+    /// Seconds of each measured window [default: 2, 0.8 with --brief, 0.5 with --quick].
     #[arg(long)]
     seconds: Option<f64>,
     /// How often each broker runs each scenario [default: 5, or 1 with --quick].
@@ -156,13 +160,19 @@ fn measure(options: &Options) -> Result<(Results, PathBuf), Failure> {
     contenders.extend(options.against.clone());
     contenders.retain(|contender| wants(&contender.name));
 
+    let (warm_up, seconds) = match (options.quick, options.brief) {
+        (true, _) => (0.2, 0.5),
+        (_, true) => (0.3, 0.8),
+        _ => (0.5, 2.0),
+    };
     let machine = Machine::this();
     let runner = Runner {
         directory: artifacts::directory(&artifacts.tools),
         tools: artifacts.tools,
         rounds: options.rounds.unwrap_or(if options.quick { 1 } else { 5 }),
-        warm_up: if options.quick { 0.2 } else { 0.5 },
-        seconds: options.seconds.unwrap_or(if options.quick { 0.5 } else { 2.0 }),
+        once_where_large: options.brief,
+        warm_up,
+        seconds: options.seconds.unwrap_or(seconds),
     };
     let rows = runner.run(&scenarios, &contenders);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -31,6 +31,8 @@ pub(crate) struct Runner {
     /// Where logs and configurations go.
     pub(crate) directory: PathBuf,
     pub(crate) rounds: u32,
+    /// Scenarios that fill the broker first have one round only.
+    pub(crate) once_where_large: bool,
     pub(crate) warm_up: f64,
     pub(crate) seconds: f64,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Runner {
 impl Runner {
     /// Measures everything, and prints each scenario when all its rounds are done.
     pub(crate) fn run(&self, scenarios: &[Scenario], contenders: &[Contender]) -> Vec<Row> {
-        let progress = progress(scenarios, contenders, self.rounds);
+        let progress = self.progress(scenarios, contenders);
         let mut rows = Vec::new();
         let mut kind = None;
         for scenario in scenarios {
@@ -67,7 +69,7 @@ impl Runner {
         progress: &ProgressBar,
     ) -> Vec<Row> {
         let mut rows = Vec::new();
-        for round in 0..self.rounds {
+        for round in 0..self.rounds_of(scenario) {
             let first = usize::try_from(round).unwrap_or(0);
             for contender in contenders.iter().cycle().skip(first).take(contenders.len()) {
                 progress.set_message(format!("{} {} {}", scenario.id, contender.name, round + 1));
@@ -84,6 +86,24 @@ impl Runner {
             }
         }
         rows
+    }
+
+    fn rounds_of(&self, scenario: &Scenario) -> u32 {
+        if self.once_where_large && scenario.is_large() { 1 } else { self.rounds }
+    }
+
+    fn progress(&self, scenarios: &[Scenario], contenders: &[Contender]) -> ProgressBar {
+        let count = |scenario: &Scenario| {
+            let able = contenders.iter().filter(|contender| contender.takes_part(scenario.work));
+            able.count() as u64 * u64::from(self.rounds_of(scenario))
+        };
+        let bar = ProgressBar::new(scenarios.iter().map(count).sum());
+        let template = "{bar:30} {pos}/{len}, {eta} left  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(250));
+        bar
     }
 
     /// A fresh broker, a fresh load, one measurement.
@@ -130,18 +150,4 @@ fn read_all(stream: Option<impl Read>) -> String {
         let _what_came_until_an_error = stream.read_to_end(&mut text);
     }
     String::from_utf8_lossy(&text).into_owned()
-}
-
-fn progress(scenarios: &[Scenario], contenders: &[Contender], rounds: u32) -> ProgressBar {
-    let able = |scenario: &Scenario| {
-        contenders.iter().filter(|contender| contender.takes_part(scenario.work)).count()
-    };
-    let count: usize = scenarios.iter().map(able).sum();
-    let count = u64::try_from(count).unwrap_or(0) * u64::from(rounds);
-    let bar = ProgressBar::new(count);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left  {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
 }

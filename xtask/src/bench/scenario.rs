@@ -41,6 +41,18 @@ pub(crate) struct Scenario {
     pub(crate) work: Work,
 }
 
+impl Scenario {
+    /// Whether most of the time goes into filling the broker, with connections, subscriptions or
+    /// messages. Such figures differ little from round to round.
+    pub(crate) const fn is_large(&self) -> bool {
+        match self.work {
+            Work::Idle { .. } | Work::Retained { .. } => true,
+            Work::Matching { subscriptions, .. } => subscriptions >= 100_000,
+            Work::Flow(_) | Work::Churn => false,
+        }
+    }
+}
+
 /// Connections that are held idle, where the limit of descriptors allows it.
 const IDLE_CONNECTIONS: u32 = 15_000;
 

@@ -74,10 +74,29 @@ fn page(results: &Results, plots: &[Plot]) -> String {
         .replace("{commit}", &machine.commit)
         .replace("{date}", &date(results.time))
         .replace("{rounds}", &results.rounds.to_string())
+        .replace("{once}", once(results))
         .replace("{seconds}", &results.seconds.to_string())
         .replace("{contenders}", &rows.collect::<Vec<_>>().join("\n"))
         .replace("{plots}", &images.collect::<Vec<_>>().join("\n\n"))
         .replace("{tables}", &tables)
+}
+
+/// What has to be said where some scenarios had fewer rounds than the others.
+fn once(results: &Results) -> &'static str {
+    let last = |row: &Row| {
+        results
+            .rows
+            .iter()
+            .filter(|other| other.scenario == row.scenario)
+            .map(|other| other.round)
+            .max()
+    };
+    let is_short = |row: &Row| last(row).is_some_and(|last| last + 1 < results.rounds);
+    if results.rows.iter().any(is_short) {
+        "; scenarios that fill the broker first ran once"
+    } else {
+        ""
+    }
 }
 
 /// The program's path is left out: it says nothing to anyone else.
