@@ -11,7 +11,7 @@ use crate::{
     conformance,
     failure::Failure,
     install::{self, CargoTool},
-    interop,
+    instructions, interop,
     process::{self, cargo, create_directory, program, root, target_directory},
     test, tidy,
 };
@@ -52,6 +52,7 @@ fn steps() -> Vec<Step> {
         step("cargo doc", doc),
         step("cargo deny", deny),
         step("cargo xtask tidy", tidy::run),
+        step("cargo xtask instructions", || instructions::run(&instructions::Options::default())),
         step("cargo xtask interop", || interop::run(&interop::Options::default())),
         step("cargo xtask conformance", || conformance::run(&conformance::Options::default())),
     ];

@@ -9,6 +9,7 @@ mod conformance;
 mod crash;
 mod failure;
 mod install;
+mod instructions;
 mod interop;
 mod process;
 mod test;
@@ -40,6 +41,8 @@ enum Task {
     Crash(crash::Options),
     /// Measure the broker beside a floor and other brokers.
     Bench(bench::Options),
+    /// Compare what messages cost in instructions with what was accepted.
+    Instructions(instructions::Options),
     /// Run every check in order and stop at the first that fails.
     Ci,
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Conformance(options) => conformance::run(&options),
         Task::Crash(options) => crash::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Instructions(options) => instructions::run(&options),
         Task::Ci => return ci::run(),
     };
     match result {
