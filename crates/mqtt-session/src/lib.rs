@@ -38,8 +38,12 @@ pub use crate::{
     run::{MessageParts, Run, Wire},
     sender::{Acknowledged, Lost},
     server::{Accept, ConnectRequest, ServerConfig, ServerEndpoint, ServerEvent, WillRequest},
-    session::{InFlight, Session},
-    store::{MemoryStore, SessionRecord, SessionStore, StoreError, StoredSubscription},
-    time::Time,
+    session::Session,
+    store::{
+        Change, FinishedEntry, Level, MemoryStore, Progress, QueuePlace, QueuedMessage,
+        SessionNumber, SessionStore, Settled, StoreError, StoreErrorKind, Stored, StoredMessage,
+        StoredSession, StoredSubscription, StoredWill,
+    },
+    time::{Time, WallClock},
     violation::Violation,
 };

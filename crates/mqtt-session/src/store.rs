@@ -1,39 +1,98 @@
-//! Where sessions are kept.
+//! What a server keeps on a disk, and the trait of what keeps it.
+//!
+//! A store is told of *changes*, a group at a time. A group is kept whole or not at all, and groups
+//! are kept in the order in which they were committed. The server alone decides what is in them: a
+//! store knows no MQTT.
+//!
+//! Messages for a session are numbered from 1 without a gap; the number decides the packet
+//! identifier, so nothing is written when a message is sent. What a session has behind it is a
+//! *head* that moves, and the few messages beyond it that were finished out of order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{error::Error, sync::Arc};
 
-use mqtt_packet::{PacketId, SubscriptionOptions};
+use bytes::Bytes;
+use mqtt_packet::{PacketId, QoS, SubscriptionOptions};
 use thiserror::Error;
 
-use crate::{delivery::Delivery, server::WillRequest, session::InFlight};
+use crate::{
+    run::{Run, Wire},
+    server::WillRequest,
+    time::WallClock,
+};
 
-/// A session without a connection, as a store keeps it.
-///
-/// Deadlines are seconds that were left when the record was made: the clock that they were counted
-/// on does not outlive the process.
-#[derive(Clone, Debug)]
-pub struct SessionRecord {
+mod memory;
+
+pub use memory::MemoryStore;
+
+/// The number of a session in a store. A session that is made anew gets another number.
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug, Default)]
+pub struct SessionNumber(pub u64);
+
+/// How safe a group is when [`SessionStore::commit`] returns.
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug, Default)]
+pub enum Level {
+    /// In this process. Lost if the process dies.
+    Memory,
+    /// Handed to the operating system. Lost if the machine dies.
+    Os,
+    /// On the disk, as far as the disk tells the truth.
+    #[default]
+    Disk,
+}
+
+/// Consecutive messages of one publisher, as they came.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub struct StoredMessage {
+    /// The PUBLISH packets; see [`Run`].
+    pub frames: Bytes,
+    /// The form of the packets.
+    pub wire: Wire,
+    /// The QoS that they were published with.
+    pub qos: QoS,
+    /// The RETAIN flag that they were published with.
+    pub retain: bool,
+    /// How many packets there are; never 0.
+    pub count: u32,
+    /// The length of the largest packet, in bytes.
+    pub largest: u32,
+    /// When the Message Expiry Interval runs out, in milliseconds since 1970.
+    pub expires_at_millis: Option<u64>,
+}
+
+/// What is known of a session beside its messages.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub struct StoredSession {
+    /// Its number.
+    pub number: SessionNumber,
     /// The client identifier.
     pub client_id: Arc<str>,
     /// The user name of the identity that the session belongs to; `None` for an anonymous one.
     pub user_name: Option<Arc<str>>,
-    /// Seconds until the session ends; `u32::MAX` for never.
-    pub expires_in_secs: u32,
-    /// The subscriptions.
-    pub subscriptions: Vec<StoredSubscription>,
-    /// Messages that were sent and not finally acknowledged, in order.
-    pub in_flight: Vec<InFlight>,
-    /// Messages that wait, in order.
-    pub queue: Vec<Delivery>,
-    /// Identifiers of received QoS 2 messages that await PUBREL.
-    pub awaiting_release: Vec<PacketId>,
-    /// A will whose delay runs, and the seconds that are left of it.
-    pub will: Option<(WillRequest, u32)>,
+    /// The Session Expiry Interval, in seconds; `u32::MAX` for never.
+    pub expiry_secs: u32,
+    /// When the session's connection ended, in milliseconds since 1970; `None` while it has one. A
+    /// session that is found without this had a connection when the server died.
+    pub parked_at_millis: Option<u64>,
+    /// The Will Message of the connection, or one whose delay runs.
+    pub will: Option<StoredWill>,
+}
+
+/// A Will Message.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub struct StoredWill {
+    /// The message.
+    pub message: StoredMessage,
+    /// The Message Expiry Interval, in seconds.
+    pub expiry_secs: Option<u32>,
+    /// The Will Delay Interval, in seconds, counted from the end of the connection.
+    pub delay_secs: u32,
 }
 
 /// One subscription of a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Eq, PartialEq, Debug)]
 pub struct StoredSubscription {
+    /// Whose it is.
+    pub session: SessionNumber,
     /// The filter as the client gave it, with `$share` where it is shared.
     pub filter: Arc<str>,
     /// What the client asked for, with the granted QoS.
@@ -42,71 +101,247 @@ pub struct StoredSubscription {
     pub identifier: Option<u32>,
 }
 
+/// How far a session is with its messages.
+#[derive(Clone, Eq, PartialEq, Debug, Default)]
+pub struct Progress {
+    /// All messages before this one are finished.
+    pub head: u64,
+    /// No message from this one on was ever sent. Holds only while the session has no connection.
+    pub sent: u64,
+    /// Messages between `head` and `sent` that are not simply waiting for their acknowledgement, in
+    /// order.
+    pub settled: Vec<(u64, Settled)>,
+}
+
+/// What has become of a message that was sent and stands behind an unfinished one.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Settled {
+    /// It is finished.
+    Done,
+    /// QoS 2: PUBREC came, PUBCOMP did not.
+    Released,
+}
+
+/// A place of an entry in a session's queue.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub struct QueuePlace {
+    /// Whose queue.
+    pub session: SessionNumber,
+    /// The number of the entry's first message; the others follow.
+    pub seq: u64,
+    /// The highest QoS that the matching subscriptions were granted.
+    pub granted: QoS,
+    /// The RETAIN flag to send.
+    pub retain: bool,
+    /// Subscription Identifiers of all matching subscriptions.
+    pub identifiers: Option<Arc<[u32]>>,
+}
+
+/// An entry of a session's queue, as [`SessionStore::read`] gives it.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub struct QueuedMessage {
+    /// Its place.
+    pub place: QueuePlace,
+    /// The messages.
+    pub message: StoredMessage,
+    /// The number under which several sessions share the messages.
+    pub shared: Option<u64>,
+}
+
+/// An entry of a session's queue that is used up.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct FinishedEntry {
+    /// The number of its first message.
+    pub seq: u64,
+    /// The number under which several sessions share the messages.
+    pub shared: Option<u64>,
+}
+
+/// One change of what a store keeps.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub enum Change {
+    /// A session began, or something of it changed: keeps it in place of what had its number.
+    Session(StoredSession),
+    /// A session is over: forgets it, its subscriptions, its queue, and its share of messages.
+    End(SessionNumber),
+    /// Keeps a subscription in place of one with the same filter.
+    Subscribe(StoredSubscription),
+    /// Forgets a subscription; there may be none.
+    Unsubscribe {
+        /// Whose it is.
+        session: SessionNumber,
+        /// The filter as the client gave it.
+        filter: Arc<str>,
+    },
+    /// Puts messages into the queues of sessions.
+    Enqueue {
+        /// The messages.
+        message: StoredMessage,
+        /// Set if and only if there are several places: the messages are kept once, under this
+        /// number, until every entry that shares them is finished.
+        shared: Option<u64>,
+        /// The places, of different sessions; never none.
+        places: Vec<QueuePlace>,
+    },
+    /// A session got on with its messages.
+    Progress {
+        /// Whose.
+        session: SessionNumber,
+        /// How far it is.
+        progress: Progress,
+        /// Entries of its queue that it does not need any more.
+        finished: Vec<FinishedEntry>,
+    },
+    /// The identifiers of QoS 2 messages from the client that await PUBREL: all of them, in place of
+    /// those before.
+    Received {
+        /// Whose.
+        session: SessionNumber,
+        /// The identifiers.
+        ids: Vec<PacketId>,
+    },
+    /// Keeps the retained message of a topic, in place of the one before; `None` forgets it.
+    Retain {
+        /// The topic name.
+        topic: Arc<str>,
+        /// The message.
+        message: Option<StoredMessage>,
+    },
+}
+
+/// What a store holds when it is opened.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub enum Stored {
+    /// A session. All sessions come before everything else.
+    Session(StoredSession),
+    /// A subscription.
+    Subscription(StoredSubscription),
+    /// How far a session is; what [`Change::Progress`] said last.
+    Progress(SessionNumber, Progress),
+    /// Identifiers that await PUBREL; what [`Change::Received`] said last.
+    Received(SessionNumber, Vec<PacketId>),
+    /// An entry of a session's queue, in the order of the queue. The messages stay in the store.
+    Queued {
+        /// Whose queue.
+        session: SessionNumber,
+        /// The number of the first message.
+        seq: u64,
+        /// How many messages there are.
+        count: u32,
+        /// The length of their packets together, in bytes.
+        bytes: u64,
+        /// The number under which several sessions share the messages.
+        shared: Option<u64>,
+    },
+    /// A retained message.
+    Retained {
+        /// The topic name.
+        topic: Arc<str>,
+        /// The message.
+        message: StoredMessage,
+    },
+}
+
+/// Keeps sessions, their messages and retained messages while no server runs.
+///
+/// The server calls it from one thread at a time.
+pub trait SessionStore: Send + Sync {
+    /// Shows everything that is kept, once, before anything is changed.
+    ///
+    /// # Errors
+    /// The store cannot be read, or what it holds is damaged.
+    fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError>;
+
+    /// Makes a group of changes, in order: all of them or none. When it returns, the group is as
+    /// safe as `level` says, and so are all groups before it.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Full`]: nothing of the group is kept, and a later group may succeed.
+    /// [`StoreErrorKind::Failed`]: whether the group is kept is not known, and no later group will
+    /// be.
+    fn commit(&self, changes: &[Change], level: Level) -> Result<(), StoreError>;
+
+    /// Reads a part of a session's queue: entries from `from` on, the number of the first message
+    /// of an entry, in order, until they hold `bytes_max` bytes of packets; at least one, if there
+    /// is one. Sees every group that was committed before.
+    ///
+    /// # Errors
+    /// The store cannot be read, or what it holds is damaged.
+    fn read(
+        &self,
+        session: SessionNumber,
+        from: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError>;
+}
+
 /// A store that cannot do what it should.
 #[derive(Debug, Error)]
-#[error("the session store failed: {0}")]
-pub struct StoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+#[error("{what}")]
+pub struct StoreError {
+    /// What it means for the server.
+    pub kind: StoreErrorKind,
+    /// What failed, where, and what to do, in words.
+    pub what: String,
+    /// What is behind it.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
 
-/// Keeps sessions that have no connection.
-///
-/// The server saves a session when its connection ends and when the server stops, and reads all of
-/// them when it starts. While a session has a connection its state is in one place only: with the
-/// connection's owner.
-pub trait SessionStore: Send + Sync {
-    /// All sessions that were saved and not removed; called once, at the start.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    fn load(&self) -> Result<Vec<SessionRecord>, StoreError>;
+/// What an error of a store means for the server.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum StoreErrorKind {
+    /// There is no room now; it may come.
+    Full,
+    /// The disk failed: nothing that was not acknowledged before can be trusted to be kept.
+    Failed,
+    /// What the store holds is damaged.
+    Damaged,
+}
 
-    /// Keeps a session, in place of an older record of the same client identifier.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    fn save(&self, record: SessionRecord) -> Result<(), StoreError>;
+impl StoredMessage {
+    /// What a store keeps of a run.
+    #[must_use]
+    pub fn new(run: &Run, clock: WallClock) -> Self {
+        Self {
+            frames: run.bytes().clone(),
+            wire: run.wire(),
+            qos: run.qos(),
+            retain: run.retain(),
+            count: run.count(),
+            largest: run.largest(),
+            expires_at_millis: run.expires_at().map(|due| clock.millis(due)),
+        }
+    }
 
-    /// Forgets a session, because it ended.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    fn remove(&self, client_id: &str) -> Result<(), StoreError>;
-
-    /// Whether the server should save a session each time its connection ends, or only when the
-    /// server itself stops. A store that dies with the process gains nothing from the former.
-    fn saves_each_end(&self) -> bool {
-        true
+    /// The run again. The packets are those that [`StoredMessage::new`] was given: they were
+    /// checked when they were read from the peer.
+    #[must_use]
+    pub fn run(self, clock: WallClock) -> Run {
+        let Self { frames, wire, qos, retain, count, largest, expires_at_millis } = self;
+        Run::from_checked(frames, wire, qos, retain, count, largest)
+            .with_expiry(expires_at_millis.map(|millis| clock.time(millis)))
     }
 }
 
-/// Keeps sessions in memory: they survive the server object, not the process.
-#[derive(Debug, Default)]
-pub struct MemoryStore {
-    records: std::sync::Mutex<HashMap<Arc<str>, SessionRecord>>,
-}
-
-impl MemoryStore {
-    fn records(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, SessionRecord>> {
-        // A panic elsewhere leaves the map whole: each change is one call.
-        self.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl SessionStore for MemoryStore {
-    fn load(&self) -> Result<Vec<SessionRecord>, StoreError> {
-        Ok(self.records().values().cloned().collect())
+impl StoredWill {
+    /// What a store keeps of a will.
+    #[must_use]
+    pub fn new(will: &WillRequest, clock: WallClock) -> Self {
+        Self {
+            message: StoredMessage::new(&will.message, clock),
+            expiry_secs: will.expiry_secs,
+            delay_secs: will.delay_secs,
+        }
     }
 
-    fn save(&self, record: SessionRecord) -> Result<(), StoreError> {
-        self.records().insert(record.client_id.clone(), record);
-        Ok(())
-    }
-
-    fn remove(&self, client_id: &str) -> Result<(), StoreError> {
-        self.records().remove(client_id);
-        Ok(())
-    }
-
-    fn saves_each_end(&self) -> bool {
-        false
+    /// The will again.
+    #[must_use]
+    pub fn request(self, clock: WallClock) -> WillRequest {
+        WillRequest {
+            message: self.message.run(clock),
+            expiry_secs: self.expiry_secs,
+            delay_secs: self.delay_secs,
+        }
     }
 }

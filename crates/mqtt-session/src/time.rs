@@ -59,6 +59,27 @@ impl fmt::Debug for Time {
     }
 }
 
+/// How the caller's monotonic clock stands to the calendar, for what outlives the process.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct WallClock {
+    /// What the calendar showed at [`Time::ZERO`], in milliseconds since 1970.
+    pub millis_at_zero: u64,
+}
+
+impl WallClock {
+    /// Milliseconds since 1970 at `time`.
+    #[must_use]
+    pub const fn millis(self, time: Time) -> u64 {
+        self.millis_at_zero.saturating_add(time.0)
+    }
+
+    /// The point `millis` milliseconds after 1970; the start of the clock for all that is before it.
+    #[must_use]
+    pub const fn time(self, millis: u64) -> Time {
+        Time(millis.saturating_sub(self.millis_at_zero))
+    }
+}
+
 /// The earlier of two deadlines, of which either may be missing.
 #[must_use]
 pub fn earliest(a: Option<Time>, b: Option<Time>) -> Option<Time> {
