@@ -106,7 +106,7 @@ fn delivery(qos: QoS, payload: usize) -> Delivery {
         expires_at: None,
     });
     let run = run.unwrap();
-    Delivery { run, granted: qos, retain: false, identifiers: None, mark: 0 }
+    Delivery { run, granted: qos, retain: false, identifiers: None, mark: 0, seq: None }
 }
 
 fn outgoing_qos_0(criterion: &mut Criterion) {

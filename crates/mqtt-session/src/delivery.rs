@@ -1,6 +1,6 @@
 //! A run on its way to one receiver.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use mqtt_packet::QoS;
 
@@ -20,6 +20,9 @@ pub struct Delivery {
     /// A number that this crate hands back untouched. The server keeps the generation of the access
     /// rules in it that the delivery was checked against, the client the number of its publish.
     pub mark: u64,
+    /// The number of the first message in a queue that is kept on a disk; the others follow. `None`
+    /// where the queue is in memory, and at QoS 0.
+    pub seq: Option<NonZeroU64>,
 }
 
 impl Delivery {

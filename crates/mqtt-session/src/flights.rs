@@ -5,10 +5,14 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use mqtt_packet::{PacketId, QoS};
 
-use crate::{run::Wire, time::Time};
+use crate::{
+    delivery::Delivery,
+    run::{Frame, Wire},
+    time::Time,
+};
 
 /// There are 65,535 packet identifiers: 1 to 65,535.
-const IDS: u32 = 65_535;
+const IDS: u64 = 65_535;
 
 /// What an identifier in use waits for.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -40,6 +44,22 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
+    /// A message of a delivery that was sent just now.
+    pub(crate) fn new(delivery: &Delivery, frame: &Frame<'_>) -> Self {
+        Self {
+            frame: delivery.run.frame_bytes(frame),
+            identifiers: delivery.identifiers.clone(),
+            mark: delivery.mark,
+            awaits: match delivery.qos() {
+                QoS::ExactlyOnce => Awaits::PubRec,
+                _ => Awaits::PubAck,
+            },
+            wire: delivery.run.wire(),
+            retain: delivery.retain,
+            expires_at: delivery.run.expires_at(),
+        }
+    }
+
     /// A SUBSCRIBE or UNSUBSCRIBE: only the identifier is kept.
     pub(crate) const fn request(awaits: Awaits) -> Self {
         Self {
@@ -73,18 +93,21 @@ impl Flight {
 /// place in the queue: finding a flight is a subtraction. An identifier is used again only after
 /// all older ones are free [MQTT-2.2.1-4], [MQTT-2.3.1-4]; a peer that leaves one message
 /// unacknowledged for 65,534 others therefore stops its own stream.
+///
+/// Flights are numbered from 1 on, and the number decides the identifier. In a queue that is kept on
+/// a disk the numbers are those of the queue.
 #[derive(Debug)]
 pub(crate) struct Flights {
     slots: VecDeque<Option<Flight>>,
-    /// The identifier of the first slot, less 1.
-    first: u32,
+    /// The number of the first slot.
+    first: u64,
     len: usize,
     bytes: usize,
 }
 
 impl Flights {
     pub(crate) const fn new() -> Self {
-        Self { slots: VecDeque::new(), first: 0, len: 0, bytes: 0 }
+        Self { slots: VecDeque::new(), first: 1, len: 0, bytes: 0 }
     }
 
     /// How many identifiers are in use.
@@ -99,11 +122,33 @@ impl Flights {
 
     /// The identifier that [`Flights::insert`] would give; `None` if there is none free.
     pub(crate) fn next_id(&self) -> Option<PacketId> {
-        let used = u32::try_from(self.slots.len()).ok()?;
-        if used >= IDS {
-            return None;
+        let is_free = (self.slots.len() as u64) < IDS;
+        Self::id(self.next()).filter(|_| is_free)
+    }
+
+    /// The number of the first slot: everything before it is finished.
+    pub(crate) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number that the next flight gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
+    /// Sees to it that the next flight gets `number`, and what is between is finished. Answers false
+    /// if there is no identifier free for it.
+    pub(crate) fn reach(&mut self, number: u64) -> bool {
+        if self.slots.is_empty() {
+            self.first = self.first.max(number);
         }
-        Self::id((self.first + used) % IDS)
+        if number.saturating_sub(self.first) >= IDS {
+            return false;
+        }
+        while self.next() < number {
+            self.slots.push_back(None);
+        }
+        true
     }
 
     /// Puts a flight behind all others.
@@ -113,22 +158,6 @@ impl Flights {
         self.len += 1;
         self.slots.push_back(Some(flight));
         Some(id)
-    }
-
-    /// Puts a flight of an earlier life at its old identifier; ids come in the order of sending.
-    pub(crate) fn restore(&mut self, id: PacketId, flight: Flight) {
-        if self.slots.is_empty() {
-            self.first = u32::from(id.get()) - 1;
-        }
-        let index = self.index(id);
-        while self.slots.len() <= index {
-            self.slots.push_back(None);
-        }
-        if let Some(slot) = self.slots.get_mut(index) {
-            self.bytes += flight.frame.len();
-            self.len += usize::from(slot.is_none());
-            *slot = Some(flight);
-        }
     }
 
     pub(crate) fn find(&mut self, id: PacketId) -> Option<&mut Flight> {
@@ -144,7 +173,7 @@ impl Flights {
         self.bytes = self.bytes.saturating_sub(flight.frame.len());
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();
-            self.first = (self.first + 1) % IDS;
+            self.first += 1;
         }
         Some(flight)
     }
@@ -163,9 +192,12 @@ impl Flights {
 
     /// The flights, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PacketId, &Flight)> {
-        (self.first..)
-            .zip(&self.slots)
-            .filter_map(|(number, slot)| Some((Self::id(number % IDS)?, slot.as_ref()?)))
+        self.numbered().filter_map(|(number, slot)| Some((Self::id(number)?, slot?)))
+    }
+
+    /// All slots with their numbers, oldest first; `None` for what is finished.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, Option<&Flight>)> {
+        (self.first..).zip(self.slots.iter().map(Option::as_ref))
     }
 
     /// Gives unused memory back.
@@ -176,12 +208,13 @@ impl Flights {
     }
 
     fn index(&self, id: PacketId) -> usize {
-        let number = u32::from(id.get()) - 1;
-        ((number + IDS - self.first) % IDS) as usize
+        let first = self.first.wrapping_sub(1) % IDS;
+        let index = (u64::from(id.get()) - 1 + IDS - first) % IDS;
+        usize::try_from(index).unwrap_or(usize::MAX)
     }
 
-    fn id(number: u32) -> Option<PacketId> {
-        PacketId::new(u16::try_from(number + 1).ok()?)
+    fn id(number: u64) -> Option<PacketId> {
+        PacketId::new(u16::try_from(number.wrapping_sub(1) % IDS + 1).ok()?)
     }
 }
 

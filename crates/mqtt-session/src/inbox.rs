@@ -306,7 +306,7 @@ mod tests {
             expires_at: None,
         });
         let (run, granted) = (run.unwrap(), QoS::ExactlyOnce);
-        Delivery { run, granted, retain: false, identifiers: None, mark: 0 }
+        Delivery { run, granted, retain: false, identifiers: None, mark: 0, seq: None }
     }
 
     #[test]

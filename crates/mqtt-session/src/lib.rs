@@ -32,7 +32,7 @@ pub use crate::{
     delivery::Delivery,
     inbox::{Held, Inbox, InboxLimits, Pressure},
     ledger::{DropReason, Ledger},
-    link::RunSpan,
+    link::{Gate, RunSpan},
     negotiated::Negotiated,
     output::Output,
     run::{MessageParts, Run, Wire},

@@ -109,6 +109,21 @@ pub(crate) struct Link {
     pub(crate) lost: Option<Box<VecDeque<Lost>>>,
     role: Role,
     takes_problem_information: bool,
+    gate: Gate,
+    gated: BytesMut,
+}
+
+/// Which acknowledgements the owner of a connection is handed, to send them when what they say is
+/// safe on a disk. PUBACK and PUBREC of new messages are always the owner's to send.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub enum Gate {
+    /// None.
+    #[default]
+    Open,
+    /// PUBREC for a message that came before: the one that was handed on may not be safe yet.
+    Repeats,
+    /// These, PUBREL and PUBCOMP: the state that they tell of is part of a session on a disk.
+    Closed,
 }
 
 /// Which side of a connection this is.
@@ -132,6 +147,7 @@ pub(crate) struct LinkOptions {
     pub(crate) role: Role,
     /// Whether acknowledgements may carry a Reason String and User Properties [MQTT-3.1.2-29].
     pub(crate) takes_problem_information: bool,
+    pub(crate) gate: Gate,
 }
 
 /// What to do with the packet at hand.
@@ -162,6 +178,8 @@ impl Link {
             lost: (options.role == Role::Client).then(Box::default),
             role: options.role,
             takes_problem_information: options.takes_problem_information,
+            gate: options.gate,
+            gated: BytesMut::new(),
         };
         link.session.receiver.start(options.receive_maximum);
         link
@@ -348,7 +366,12 @@ impl Link {
     /// A QoS 2 message that was handed on before is only acknowledged [MQTT-4.3.3-10].
     fn repeat(&mut self, end: usize, id: PacketId, now: Time) {
         self.at = end;
+        let gate = self.gate;
+        if gate == Gate::Repeats {
+            self.gate = Gate::Closed;
+        }
         self.transmit(now, |_, tx| tx.ack(PacketType::PubRec, id, ReasonCode::SUCCESS));
+        self.gate = gate;
     }
 
     fn control(
@@ -432,7 +455,7 @@ impl Link {
                 None => encode_short(packet, id, reason, version, self.out.tail()),
                 Some(words) => {
                     let ack = Ack::new(id, reason);
-                    refuse_message(&mut self.out, &self.negotiated, packet, ack, words);
+                    refuse_message(self.out.tail(), &self.negotiated, packet, ack, words);
                 }
             }
             self.session.receiver.answered(run.qos(), id, reason);
@@ -460,10 +483,17 @@ impl Link {
         now: Time,
         act: impl FnOnce(&mut Session, &mut Transmit<'_>) -> T,
     ) -> T {
-        let Self { negotiated, session, out, done, sent_aliases, lost, .. } = self;
+        let Self { negotiated, session, out, done, sent_aliases, lost, gate, gated, .. } = self;
         let lost = lost.as_deref_mut();
         let done = done.get_or_insert_default();
-        act(session, &mut Transmit { out, aliases: sent_aliases, negotiated, done, lost, now })
+        let gated = (*gate == Gate::Closed).then_some(gated);
+        let aliases = sent_aliases;
+        act(session, &mut Transmit { out, aliases, negotiated, done, lost, gated, now })
+    }
+
+    /// Acknowledgements that wait for a disk.
+    pub(crate) fn take_gated(&mut self) -> Bytes {
+        self.gated.split().freeze()
     }
 
     /// The connection is over: what waits for the socket is lost, and counted.
@@ -496,6 +526,7 @@ impl Link {
         self.out.shrink();
         self.session.shrink();
         self.done.take_if(|done| **done == Ledger::default());
+        self.gated = BytesMut::new();
         if self.at == self.input.len() {
             self.input = Bytes::new();
             self.at = 0;

@@ -1,8 +1,9 @@
 //! Why something was refused, in words for people to read.
 
+use bytes::BytesMut;
 use mqtt_packet::{Ack, AckProperties, PacketType, ack::encode_short};
 
-use crate::{negotiated::Negotiated, output::Output};
+use crate::negotiated::Negotiated;
 
 /// The properties of an answer that says these words, or nothing.
 pub(crate) fn reason_string(words: Option<&str>) -> AckProperties<'_> {
@@ -13,7 +14,7 @@ pub(crate) fn reason_string(words: Option<&str>) -> AckProperties<'_> {
 /// [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.6.2-2], [MQTT-3.7.2-2].
 #[cold]
 pub(crate) fn refuse_message(
-    out: &mut Output,
+    out: &mut BytesMut,
     negotiated: &Negotiated,
     packet: PacketType,
     bare: Ack<'_>,
@@ -23,7 +24,7 @@ pub(crate) fn refuse_message(
     let ack = Ack { properties: reason_string(Some(words)), ..bare };
     let len = ack.encoded_len(packet, version);
     let fits = len.is_ok_and(|len| len <= negotiated.maximum_packet_size as usize);
-    if !fits || ack.encode(packet, version, out.tail()).is_err() {
-        encode_short(packet, bare.packet_id, bare.reason, version, out.tail());
+    if !fits || ack.encode(packet, version, out).is_err() {
+        encode_short(packet, bare.packet_id, bare.reason, version, out);
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Receiver {
     unacknowledged: u32,
     /// QoS 1 acknowledgements written since the last input: the peer cannot have seen them yet.
     acknowledged: u32,
+    /// The identifiers that await PUBREL have changed.
+    changed: bool,
 }
 
 /// What a PUBLISH with an identifier is.
@@ -64,7 +66,10 @@ impl Receiver {
             }
         }
         match qos {
-            QoS::ExactlyOnce => self.awaiting_release.insert(id),
+            QoS::ExactlyOnce => {
+                self.awaiting_release.insert(id);
+                self.changed = true;
+            }
             _ => self.unacknowledged += 1,
         }
         Ok(Admission::New)
@@ -79,6 +84,7 @@ impl Receiver {
             // A refused message leaves no trace: its identifier is new again [MQTT-4.3.3-9].
             QoS::ExactlyOnce if reason.is_error() => {
                 self.awaiting_release.remove(id);
+                self.changed = true;
             }
             QoS::ExactlyOnce => {}
         }
@@ -93,6 +99,7 @@ impl Receiver {
     /// A PUBREL came; the reason for PUBCOMP.
     pub(crate) fn release(&mut self, id: PacketId) -> ReasonCode {
         if self.awaiting_release.remove(id) {
+            self.changed = true;
             ReasonCode::SUCCESS
         } else {
             ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
@@ -102,6 +109,11 @@ impl Receiver {
     /// Identifiers that await PUBREL.
     pub(crate) fn awaiting_release(&self) -> impl Iterator<Item = PacketId> {
         self.awaiting_release.iter()
+    }
+
+    /// The identifiers that await PUBREL, if they have changed since the last time.
+    pub(crate) fn take_received(&mut self) -> Option<Vec<PacketId>> {
+        std::mem::take(&mut self.changed).then(|| self.awaiting_release().collect())
     }
 
     /// Takes up identifiers of an earlier life of the session.
@@ -153,8 +165,11 @@ impl IdSet {
     }
 
     fn iter(&self) -> impl Iterator<Item = PacketId> {
-        let ids = 1..=u16::MAX;
-        ids.filter(|_| self.len > 0).filter_map(PacketId::new).filter(|id| self.contains(*id))
+        let words = self.words.iter().flat_map(|words| words.iter()).zip(0_u16..);
+        words.filter(|(word, _)| **word != 0).flat_map(|(word, place)| {
+            let bits = (0..64).filter(move |bit| word & (1 << bit) != 0);
+            bits.filter_map(move |bit| PacketId::new(place * 64 + bit))
+        })
     }
 
     /// Gives the 8 KiB back where nothing is in them.

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mqtt_packet::{
     Ack, PacketId, PacketType, QoS, RawPublish, ReasonCode, ack, property::Property,
 };
@@ -29,6 +29,7 @@ use crate::{
     output::Output,
     reason_string::refuse_message,
     run::{Frames, Run, Wire},
+    store::{Progress, Settled},
     time::Time,
 };
 
@@ -49,10 +50,16 @@ pub(crate) struct Sender {
     pending: VecDeque<Delivery>,
     /// Where the first unsent packet of the first run begins.
     pending_at: usize,
+    /// How many packets of the first run are behind that.
+    pending_taken: u32,
     pending_messages: usize,
     pending_bytes: usize,
     /// Messages of an earlier connection that have to go out again, in order.
     again: Option<Box<VecDeque<PacketId>>>,
+    /// What earlier connections did with messages that come from a disk.
+    past: Option<Box<Past>>,
+    /// Something changed that [`Sender::progress`] tells.
+    progressed: bool,
 }
 
 /// What a [`Sender`] writes to, and by which rules.
@@ -63,6 +70,8 @@ pub(crate) struct Transmit<'a> {
     pub(crate) done: &'a mut Ledger,
     /// Messages that will never be acknowledged, for a caller who waits for each of them.
     pub(crate) lost: Option<&'a mut VecDeque<Lost>>,
+    /// Where acknowledgements go that have to wait for a disk.
+    pub(crate) gated: Option<&'a mut BytesMut>,
     pub(crate) now: Time,
 }
 
@@ -84,6 +93,43 @@ pub struct Acknowledged {
     pub reason: ReasonCode,
     /// [`Delivery::mark`] of the message.
     pub mark: u64,
+}
+
+/// What became of messages in earlier connections, as far as they are not here again.
+#[derive(Debug)]
+struct Past {
+    /// No message from this one on was sent.
+    sent: u64,
+    settled: VecDeque<(u64, Settled)>,
+}
+
+/// What became of one message in an earlier connection.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+enum Fate {
+    Unsent,
+    Sent,
+    Released,
+    Done,
+}
+
+impl Past {
+    /// What became of a message. Asked for one after the other: what is before is forgotten.
+    fn fate(&mut self, number: u64) -> Fate {
+        while self.settled.front().is_some_and(|(settled, _)| *settled < number) {
+            self.settled.pop_front();
+        }
+        match self.settled.front() {
+            Some((settled, Settled::Done)) if *settled == number => Fate::Done,
+            Some((settled, Settled::Released)) if *settled == number => Fate::Released,
+            _ if number < self.sent => Fate::Sent,
+            _ => Fate::Unsent,
+        }
+    }
+
+    /// Whether nothing is left to be said of messages from `next` on.
+    fn is_over(&self, next: u64) -> bool {
+        next >= self.sent && self.settled.back().is_none_or(|(number, _)| *number < next)
+    }
 }
 
 /// What one PUBLISH needs beside the parts of the message.
@@ -110,9 +156,12 @@ impl Sender {
             in_flight: 0,
             pending: VecDeque::new(),
             pending_at: 0,
+            pending_taken: 0,
             pending_messages: 0,
             pending_bytes: 0,
             again: None,
+            past: None,
+            progressed: false,
         }
     }
 
@@ -121,7 +170,7 @@ impl Sender {
         if delivery.qos() == QoS::AtMostOnce {
             return send_qos0(&delivery, tx);
         }
-        self.pending_messages += delivery.count() as usize;
+        self.pending_messages += self.unfinished(&delivery);
         self.pending_bytes += delivery.run.len();
         self.pending.push_back(delivery);
         self.pump(tx);
@@ -131,65 +180,137 @@ impl Sender {
     pub(crate) fn pump(&mut self, tx: &mut Transmit<'_>) {
         self.pump_again(tx);
         while let Some(delivery) = self.pending.front() {
-            if delivery.run.is_expired(tx.now) {
-                let left = Self::frames_left(delivery, self.pending_at).count();
-                tx.lose(delivery.mark, None, left as u64);
-                self.pop_pending(left);
-                continue;
-            }
-            let (mut sent, mut done) = (0, true);
+            let (mut sent, mut whole) = (0, true);
+            let is_expired = delivery.run.is_expired(tx.now);
             for frame in Self::frames_left(delivery, self.pending_at) {
-                let id = self.flights.next_id();
-                if self.in_flight >= tx.negotiated.send_window || id.is_none() {
-                    done = false;
+                let placed = delivery.seq.map(|first| first.get() + u64::from(self.pending_taken));
+                let fate = match (placed, &mut self.past) {
+                    (Some(number), _) if number < self.flights.next() => Fate::Done,
+                    (Some(number), Some(past)) => past.fate(number),
+                    _ => Fate::Unsent,
+                };
+                let is_over = match fate {
+                    Fate::Done => true,
+                    // What has not been sent may still expire [MQTT-3.3.2-5].
+                    Fate::Unsent if is_expired => {
+                        tx.lose(delivery.mark, None, 1);
+                        true
+                    }
+                    _ => false,
+                };
+                let must_wait =
+                    fate != Fate::Released && self.in_flight >= tx.negotiated.send_window;
+                let has_id = placed.is_none_or(|number| self.flights.reach(number));
+                let id = self.flights.next_id().filter(|_| has_id);
+                if !is_over && (must_wait || id.is_none()) {
+                    whole = false;
                     break;
                 }
-                let header = Header {
-                    qos: delivery.qos(),
-                    packet_id: id,
-                    dup: false,
-                    retain: delivery.retain,
-                    identifiers: delivery.identifiers.as_deref(),
-                    expires_at: delivery.run.expires_at(),
-                };
-                sent += 1;
+                sent += usize::from(fate != Fate::Done);
                 self.pending_at = frame.range.end;
-                if tx.publish(delivery.run.bytes(), frame.publish, &header) == Written::TooLarge {
-                    tx.lose(delivery.mark, Some(DropReason::PacketTooLarge), 1);
-                    continue;
+                self.pending_taken += 1;
+                let mut flight = None;
+                if fate == Fate::Released {
+                    flight =
+                        Some(Flight { mark: delivery.mark, ..Flight::request(Awaits::PubComp) });
+                    if let Some(id) = id {
+                        tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
+                    }
+                } else if !is_over {
+                    let header = Header {
+                        qos: delivery.qos(),
+                        packet_id: id,
+                        dup: fate == Fate::Sent,
+                        retain: delivery.retain,
+                        identifiers: delivery.identifiers.as_deref(),
+                        expires_at: delivery.run.expires_at(),
+                    };
+                    match tx.publish(delivery.run.bytes(), frame.publish, &header) {
+                        Written::Whole => flight = Some(Flight::new(delivery, &frame)),
+                        Written::TooLarge => {
+                            tx.lose(delivery.mark, Some(DropReason::PacketTooLarge), 1);
+                        }
+                    }
                 }
-                self.in_flight += 1;
-                self.flights.insert(Flight {
-                    frame: delivery.run.frame_bytes(&frame),
-                    identifiers: delivery.identifiers.clone(),
-                    mark: delivery.mark,
-                    awaits: match delivery.qos() {
-                        QoS::ExactlyOnce => Awaits::PubRec,
-                        _ => Awaits::PubAck,
-                    },
-                    wire: delivery.run.wire(),
-                    retain: delivery.retain,
-                    expires_at: delivery.run.expires_at(),
-                });
+                if let Some(flight) = flight {
+                    self.in_flight += 1;
+                    self.flights.insert(flight);
+                } else if let Some(number) = placed {
+                    // Its identifier stays unused: the numbers behind it have theirs already.
+                    self.progressed = true;
+                    self.flights.reach(number.max(self.flights.next() - 1) + 1);
+                }
             }
             self.pending_messages = self.pending_messages.saturating_sub(sent);
-            if !done {
+            if !whole {
                 return;
             }
-            self.pop_pending(0);
+            self.pop_pending();
         }
+        if self.past.as_ref().is_some_and(|past| past.is_over(self.flights.next())) {
+            self.past = None;
+        }
+    }
+
+    /// Messages of a delivery that are not known to be finished.
+    fn unfinished(&self, delivery: &Delivery) -> usize {
+        let count = delivery.count() as usize;
+        let (Some(first), Some(past)) = (delivery.seq, &self.past) else { return count };
+        let numbers = first.get()..first.get() + u64::from(delivery.count());
+        let done =
+            |settled: &&(u64, Settled)| numbers.contains(&settled.0) && settled.1 == Settled::Done;
+        let before = self.flights.next().clamp(numbers.start, numbers.end) - numbers.start;
+        let behind = past.settled.iter().filter(done).count();
+        count.saturating_sub(behind + usize::try_from(before).unwrap_or(usize::MAX))
+    }
+
+    /// Takes up the queue of a session that is kept on a disk. Its messages come from there again.
+    pub(crate) fn continue_from(&mut self, progress: Progress) {
+        self.flights = Flights::new();
+        self.flights.reach(progress.head);
+        self.past = Some(Box::new(Past { sent: progress.sent, settled: progress.settled.into() }));
+    }
+
+    /// What has to be written down, if it has changed since the last time.
+    pub(crate) fn take_progress(&mut self) -> Option<Progress> {
+        std::mem::take(&mut self.progressed).then(|| self.progress())
+    }
+
+    /// How far the session is.
+    pub(crate) fn progress(&self) -> Progress {
+        let next = self.flights.next();
+        let settled = |(number, flight): (u64, Option<&Flight>)| match flight {
+            None => Some((number, Settled::Done)),
+            Some(flight) if flight.awaits == Awaits::PubComp => Some((number, Settled::Released)),
+            Some(_) => None,
+        };
+        let past = self.past.iter().flat_map(|past| past.settled.iter().copied());
+        Progress {
+            head: self.flights.first(),
+            sent: next.max(self.past.as_ref().map_or(0, |past| past.sent)),
+            settled: self
+                .flights
+                .numbered()
+                .filter_map(settled)
+                .chain(past.filter(|(number, _)| *number >= next))
+                .collect(),
+        }
+    }
+
+    /// Forgets all messages: they are on a disk.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new();
     }
 
     fn frames_left(delivery: &Delivery, at: usize) -> Frames<'_> {
         delivery.run.frames().starting_at(at)
     }
 
-    fn pop_pending(&mut self, unsent: usize) {
+    fn pop_pending(&mut self) {
         if let Some(delivery) = self.pending.pop_front() {
             self.pending_bytes = self.pending_bytes.saturating_sub(delivery.run.len());
         }
-        self.pending_messages = self.pending_messages.saturating_sub(unsent);
-        self.pending_at = 0;
+        (self.pending_at, self.pending_taken) = (0, 0);
     }
 
     /// A connection begins: what is unacknowledged goes out again [MQTT-4.4.0-1].
@@ -237,6 +358,7 @@ impl Sender {
             if tx.publish(run.bytes(), frame.publish, &header) == Written::TooLarge {
                 tx.lose(flight.mark, Some(DropReason::PacketTooLarge), 1);
                 self.flights.remove(id);
+                self.progressed = true;
                 continue;
             }
             self.in_flight += 1;
@@ -265,6 +387,7 @@ impl Sender {
             Some(Awaits::PubRec) if reason.is_error() => return self.finish(id, reason, tx),
             Some(Awaits::PubRec) => {
                 self.flights.release(id);
+                self.progressed = true;
                 tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
             }
             Some(Awaits::PubComp) => tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS),
@@ -295,6 +418,7 @@ impl Sender {
         tx: &mut Transmit<'_>,
     ) -> Option<Acknowledged> {
         let flight = self.flights.remove(packet_id)?;
+        self.progressed = true;
         self.in_flight = self.in_flight.saturating_sub(1);
         if reason.is_error() {
             tx.done.drop_messages(DropReason::RefusedByReceiver, 1);
@@ -345,10 +469,6 @@ impl Sender {
         &self.flights
     }
 
-    pub(crate) const fn flights_mut(&mut self) -> &mut Flights {
-        &mut self.flights
-    }
-
     /// Keeps of the waiting messages only those that `keep` wants; the others are dropped for
     /// `reason`. What was sent before is not touched.
     pub(crate) fn retain_pending(
@@ -359,7 +479,8 @@ impl Sender {
     ) {
         let pending: Vec<_> = self.pending().collect();
         self.pending.clear();
-        (self.pending_at, self.pending_messages, self.pending_bytes) = (0, 0, 0);
+        (self.pending_at, self.pending_taken) = (0, 0);
+        (self.pending_messages, self.pending_bytes) = (0, 0);
         for delivery in pending {
             if keep(&delivery) {
                 self.pending_messages += delivery.count() as usize;
@@ -429,12 +550,16 @@ impl Transmit<'_> {
 
     /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP; a server says in words what is wrong.
     pub(crate) fn ack(&mut self, packet: PacketType, id: PacketId, reason: ReasonCode) {
+        let out = match &mut self.gated {
+            Some(gated) => gated,
+            None => self.out.tail(),
+        };
         let is_server = self.lost.is_none();
         if reason.is_error() && is_server && self.negotiated.wants_words() {
             let ack = Ack::new(id, reason);
-            return refuse_message(self.out, self.negotiated, packet, ack, reason.name());
+            return refuse_message(out, self.negotiated, packet, ack, reason.name());
         }
-        ack::encode_short(packet, id, reason, self.negotiated.version, self.out.tail());
+        ack::encode_short(packet, id, reason, self.negotiated.version, out);
     }
 
     fn publish(

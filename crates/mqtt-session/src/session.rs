@@ -4,12 +4,13 @@ use mqtt_packet::PacketId;
 
 use crate::{
     delivery::Delivery,
-    flights::{Awaits, Flight},
+    flights::Flight,
     inbox::Held,
     ledger::{DropReason, Ledger},
     receiver::Receiver,
     run::Run,
     sender::Sender,
+    store::Progress,
 };
 
 /// The delivery state of one session, for one side [MQTT-4.1.0-1]: messages in flight or waiting,
@@ -28,15 +29,6 @@ impl Default for Session {
     }
 }
 
-/// A message that was sent and not finally acknowledged, as a store keeps it.
-#[derive(Clone, Debug)]
-pub struct InFlight {
-    /// The identifier it went out with.
-    pub packet_id: PacketId,
-    /// The message; `None` once PUBREC came and only PUBREL is left to send.
-    pub message: Option<Delivery>,
-}
-
 impl Session {
     /// What is unfinished: queued for the window, or in flight.
     #[must_use]
@@ -44,15 +36,11 @@ impl Session {
         self.sender.held()
     }
 
-    /// The messages in flight, in the order in which they were first sent.
-    pub fn in_flight(&self) -> impl Iterator<Item = InFlight> {
-        let flights = self.sender.flights().iter().filter(|(_, flight)| !flight.is_request());
-        flights.map(|(packet_id, flight)| InFlight { packet_id, message: message(flight) })
-    }
-
-    /// The messages that wait for the window, in order.
-    pub fn pending(&self) -> impl Iterator<Item = Delivery> {
-        self.sender.pending()
+    /// The messages that the peer does not have for certain, in order: those in flight, then those
+    /// that wait for the window.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = Delivery> {
+        let in_flight = self.sender.flights().iter().filter_map(|(_, flight)| message(flight));
+        in_flight.chain(self.sender.pending())
     }
 
     /// Identifiers of received QoS 2 messages that await PUBREL.
@@ -60,33 +48,26 @@ impl Session {
         self.receiver.awaiting_release()
     }
 
-    /// Builds a session from what a store kept.
+    /// A session whose queue is kept on a disk, at the beginning of a connection: its messages are
+    /// delivered again, from the first unfinished one on.
+    pub fn continue_from(&mut self, progress: Progress) {
+        self.sender.continue_from(progress);
+    }
+
+    /// Takes up identifiers of received QoS 2 messages that await PUBREL.
+    pub fn restore_received(&mut self, ids: impl IntoIterator<Item = PacketId>) {
+        self.receiver.restore(ids);
+    }
+
+    /// How far a session is whose queue is kept on a disk.
     #[must_use]
-    pub fn restore(
-        in_flight: impl IntoIterator<Item = InFlight>,
-        awaiting_release: impl IntoIterator<Item = PacketId>,
-    ) -> Self {
-        let mut session = Self::default();
-        for InFlight { packet_id, message } in in_flight {
-            let flight = match message {
-                Some(delivery) => Flight {
-                    frame: delivery.run.bytes().clone(),
-                    identifiers: delivery.identifiers.clone(),
-                    mark: delivery.mark,
-                    awaits: match delivery.qos() {
-                        mqtt_packet::QoS::ExactlyOnce => Awaits::PubRec,
-                        _ => Awaits::PubAck,
-                    },
-                    wire: delivery.run.wire(),
-                    retain: delivery.retain,
-                    expires_at: delivery.run.expires_at(),
-                },
-                None => Flight::request(Awaits::PubComp),
-            };
-            session.sender.flights_mut().restore(packet_id, flight);
-        }
-        session.receiver.restore(awaiting_release);
-        session
+    pub fn progress(&self) -> Progress {
+        self.sender.progress()
+    }
+
+    /// Forgets all messages for the peer, because they are on a disk.
+    pub fn forget_messages(&mut self) {
+        self.sender.forget();
     }
 
     /// Drops of the waiting messages those that `keep` does not want, counted as `reason`.
@@ -117,5 +98,6 @@ fn message(flight: &Flight) -> Option<Delivery> {
         retain: flight.retain,
         identifiers: flight.identifiers.clone(),
         mark: flight.mark,
+        seq: None,
     })
 }

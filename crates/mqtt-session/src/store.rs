@@ -4,7 +4,7 @@
 //! are kept in the order in which they were committed. The server alone decides what is in them: a
 //! store knows no MQTT.
 //!
-//! Messages for a session are numbered from 1 without a gap; the number decides the packet
+//! Messages for a session are numbered from 1 on, without a gap; the number decides the packet
 //! identifier, so nothing is written when a message is sent. What a session has behind it is a
 //! *head* that moves, and the few messages beyond it that were finished out of order.
 

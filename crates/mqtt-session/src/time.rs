@@ -70,13 +70,13 @@ impl WallClock {
     /// Milliseconds since 1970 at `time`.
     #[must_use]
     pub const fn millis(self, time: Time) -> u64 {
-        self.millis_at_zero.saturating_add(time.0)
+        self.millis_at_zero.saturating_add(time.as_millis())
     }
 
     /// The point `millis` milliseconds after 1970; the start of the clock for all that is before it.
     #[must_use]
     pub const fn time(self, millis: u64) -> Time {
-        Time(millis.saturating_sub(self.millis_at_zero))
+        Time::from_millis(millis.saturating_sub(self.millis_at_zero))
     }
 }
 

@@ -71,7 +71,7 @@ use crate::{
     delivery::Delivery,
     inbox::Held,
     ledger::{DropReason, Ledger},
-    link::{LinkOptions, Role, RunSpan},
+    link::{Gate, LinkOptions, Role, RunSpan},
     negotiated::Negotiated,
     output::Output,
     run::Run,
@@ -200,6 +200,7 @@ impl ClientEndpoint {
             topic_alias_maximum: waiting.options.topic_alias_maximum,
             topic_levels_max: self.config.topic_levels_max,
             role: Role::Client,
+            gate: Gate::Open,
             takes_problem_information: waiting.options.request_problem_information,
         };
         let negotiated = self.config.negotiate(&waiting.options, &connected);

@@ -103,8 +103,7 @@ impl Open {
                 self.events.push_back(ClientEvent::Acknowledged(acknowledged));
             }
         }
-        let unanswered = session.in_flight().filter_map(|in_flight| in_flight.message);
-        for delivery in unanswered.chain(session.pending()) {
+        for delivery in session.unfinished() {
             self.link.deliver(delivery, now);
         }
     }

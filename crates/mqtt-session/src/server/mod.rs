@@ -39,11 +39,12 @@ use crate::{
     delivery::Delivery,
     inbox::Held,
     ledger::{DropReason, Ledger},
-    link::{Incoming, Link, LinkOptions, Role, RunSpan},
+    link::{Gate, Incoming, Link, LinkOptions, Role, RunSpan},
     negotiated::Negotiated,
     output::Output,
     run::Run,
     session::Session,
+    store::Progress,
     time::Time,
     violation::Violation,
 };
@@ -126,6 +127,8 @@ pub struct Accept<'a> {
     pub authentication_data: Option<&'a [u8]>,
     /// A prefix for response topics.
     pub response_information: Option<&'a str>,
+    /// Which acknowledgements [`ServerEndpoint::take_gated`] hands out instead of sending them.
+    pub gate: Gate,
 }
 
 impl ServerEndpoint {
@@ -342,6 +345,7 @@ impl ServerEndpoint {
             topic_levels_max: self.config.topic_levels_max,
             role: Role::Server,
             takes_problem_information: true,
+            gate: accept.gate,
         };
         let mut link = Link::new(negotiated, accept.session, &options);
         link.out = out;
@@ -414,6 +418,38 @@ impl ServerEndpoint {
     pub fn acknowledge(&mut self, run: &Run, reason: ReasonCode) {
         if let State::Open(open) = &mut self.state {
             open.link.acknowledge(run, reason);
+        }
+    }
+
+    /// Acknowledgements that [`Accept::gate`] holds back, in order, since the last call.
+    pub fn take_gated(&mut self) -> Bytes {
+        match &mut self.state {
+            State::Open(open) => open.link.take_gated(),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// Sends acknowledgements that were held back.
+    pub fn send_gated(&mut self, packets: Bytes) {
+        if let State::Open(open) = &mut self.state {
+            open.link.out.push(packets, 0);
+        }
+    }
+
+    /// How far the session is with its messages, if that has changed since the last call. For a
+    /// session whose queue is on a disk.
+    pub fn take_progress(&mut self) -> Option<Progress> {
+        match &mut self.state {
+            State::Open(open) => open.link.session.sender.take_progress(),
+            _ => None,
+        }
+    }
+
+    /// The identifiers of QoS 2 messages that await PUBREL, if they have changed since the last call.
+    pub fn take_received(&mut self) -> Option<Vec<PacketId>> {
+        match &mut self.state {
+            State::Open(open) => open.link.session.receiver.take_received(),
+            _ => None,
         }
     }
 

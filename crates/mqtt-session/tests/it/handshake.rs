@@ -160,6 +160,7 @@ fn leaving_is_the_last_word() {
                 retain: false,
                 identifiers: None,
                 mark: 0,
+                seq: None,
             },
             pair.now,
         );

@@ -112,6 +112,7 @@ impl Model {
             retain: false,
             identifiers: None,
             mark: 0,
+            seq: None,
         };
         self.inbox.push(delivery, self.now);
         let slow = qos == QoS::AtMostOnce && self.inbox.is_slow();

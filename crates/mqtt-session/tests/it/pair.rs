@@ -5,9 +5,9 @@ use std::{collections::VecDeque, io::IoSlice};
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{Packet, QoS, ReasonCode, Subscribe, SubscriptionOptions, Unsubscribe, Version};
 use mqtt_session::{
-    Accept, ClientConfig, ClientEndpoint, ClientEvent, ConnectOptions, Connected, Delivery, Inbox,
-    InboxLimits, Ledger, MessageParts, Output, Run, ServerConfig, ServerEndpoint, ServerEvent,
-    Session, Time,
+    Accept, ClientConfig, ClientEndpoint, ClientEvent, ConnectOptions, Connected, Delivery, Gate,
+    Inbox, InboxLimits, Ledger, MessageParts, Output, Run, ServerConfig, ServerEndpoint,
+    ServerEvent, Session, Time,
 };
 
 /// A message as its receiver saw it.
@@ -42,6 +42,8 @@ pub(crate) struct Pair {
     /// Whether the applications acknowledge what they get.
     pub(crate) server_acknowledges: bool,
     pub(crate) client_acknowledges: bool,
+    /// Which acknowledgements the server's owner is handed.
+    pub(crate) gate: Gate,
     /// The reason that the server's application acknowledges with.
     pub(crate) server_reason: ReasonCode,
     /// Packets as they went over the wire: first byte and body.
@@ -97,6 +99,7 @@ impl Pair {
             client_events: Vec::new(),
             server_acknowledges: true,
             client_acknowledges: true,
+            gate: Gate::Open,
             server_reason: ReasonCode::SUCCESS,
             up: Vec::new(),
             down: Vec::new(),
@@ -240,6 +243,7 @@ impl Pair {
             session_present,
             session_expiry_secs: expiry,
             requested_session_expiry_secs: expiry,
+            gate: self.gate,
             ..Accept::default()
         };
         self.inbox.go_online();
@@ -411,7 +415,7 @@ pub(crate) fn parts(topic: &str, payload: &str, qos: QoS, properties: &[u8]) -> 
 
 fn delivery(run: Run, mark: u64) -> Delivery {
     let (granted, retain) = (QoS::ExactlyOnce, run.retain());
-    Delivery { run, granted, retain, identifiers: None, mark }
+    Delivery { run, granted, retain, identifiers: None, mark, seq: None }
 }
 
 fn received(run: &Run) -> Vec<Received> {

@@ -1,101 +1,158 @@
-//! Sessions that go into a store and come back.
+//! Sessions whose queue is kept on a disk.
 
-use mqtt_packet::{QoS, SubscriptionOptions, Version};
-use mqtt_session::{MemoryStore, Session, SessionRecord, SessionStore, StoredSubscription};
+use std::{collections::VecDeque, num::NonZeroU64};
+
+use mqtt_packet::{PacketId, QoS, Version};
+use mqtt_session::{Delivery, Gate, Progress, Session, Settled};
 
 use crate::pair::{Pair, message, persistent};
 
-/// Puts the server's half of the session into a store, and takes it out again.
-fn through_the_store(pair: &mut Pair) {
-    let session = pair.server_session.take().unwrap();
-    let store = MemoryStore::default();
-    let record = SessionRecord {
-        client_id: "client".into(),
-        user_name: None,
-        expires_in_secs: 60,
-        subscriptions: vec![StoredSubscription {
-            filter: "a/#".into(),
-            options: SubscriptionOptions::new(QoS::AtLeastOnce),
-            identifier: Some(7),
-        }],
-        in_flight: session.in_flight().collect(),
-        queue: session.pending().collect(),
-        awaiting_release: session.awaiting_release().collect(),
-        will: None,
-    };
-    store.save(record).unwrap();
-    let [record] = <[SessionRecord; 1]>::try_from(store.load().unwrap()).unwrap();
-    assert_eq!(record.subscriptions[0].identifier, Some(7));
-    pair.server_session = Some(Session::restore(record.in_flight, record.awaiting_release));
-    // What waited goes back into the queue, in front of what came since.
-    for delivery in record.queue {
-        pair.inbox.push(delivery, pair.now);
+/// The queue of the server's session, and the number that its next message gets.
+struct Disk {
+    entries: VecDeque<Delivery>,
+    next: u64,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self { entries: VecDeque::new(), next: 1 }
     }
-    store.remove("client").unwrap();
-    assert!(store.load().unwrap().is_empty());
+
+    fn put(&mut self, qos: QoS, text: &str) {
+        self.entries.push_back(Delivery {
+            run: message("a", text, qos),
+            granted: QoS::ExactlyOnce,
+            retain: false,
+            identifiers: None,
+            mark: 0,
+            seq: NonZeroU64::new(self.next),
+        });
+        self.next += 1;
+    }
+
+    /// The server finds what the disk holds, and connects.
+    fn resume(&self, pair: &mut Pair, progress: Progress) {
+        let mut session = Session::default();
+        session.continue_from(progress);
+        pair.server_session = Some(session);
+        pair.gate = Gate::Closed;
+        pair.connect();
+        for delivery in &self.entries {
+            pair.server.deliver(delivery.clone(), pair.now);
+        }
+        pair.run();
+    }
+}
+
+fn progress(head: u64, sent: u64, settled: &[(u64, Settled)]) -> Progress {
+    Progress { head, sent, settled: settled.to_vec() }
+}
+
+fn id(number: u16) -> PacketId {
+    PacketId::new(number).unwrap()
+}
+
+/// A client that has met the server before.
+fn client() -> Pair {
+    let mut pair = persistent(Version::V5);
+    pair.cut();
+    pair
 }
 
 #[test]
-fn a_restored_session_goes_on_where_it_stopped() {
-    let mut pair = persistent(Version::V5);
+fn what_was_sent_goes_out_again_as_a_duplicate_with_its_old_identifier() {
+    let mut pair = client();
+    let mut disk = Disk::new();
+    for text in ["1", "2", "3", "4"] {
+        disk.put(QoS::AtLeastOnce, text);
+    }
     pair.client_acknowledges = false;
-    pair.deliver(QoS::AtLeastOnce, "1");
-    pair.deliver(QoS::ExactlyOnce, "2");
-    pair.publish(QoS::ExactlyOnce, "up");
-    // The PUBCOMP for the publish from the client does not come through.
+    // 1 is finished, 3 was finished before 2; 4 was never sent.
+    disk.resume(&mut pair, progress(2, 4, &[(3, Settled::Done)]));
+    let came: Vec<_> =
+        pair.at_client.iter().map(|message| (message.dup, message.packet_id)).collect();
+    assert_eq!(came, [(true, Some(2)), (false, Some(4))]);
+    assert_eq!(pair.texts_at_client(), ["2", "4"]);
+    assert_eq!(pair.server.held().messages, 2);
+    assert_eq!(pair.server.take_progress().unwrap(), progress(2, 5, &[(3, Settled::Done)]));
+}
+
+#[test]
+fn a_released_message_is_only_released_again() {
+    let mut pair = client();
+    let mut disk = Disk::new();
+    disk.put(QoS::ExactlyOnce, "1");
+    disk.put(QoS::ExactlyOnce, "2");
+    disk.resume(&mut pair, progress(1, 3, &[(1, Settled::Released)]));
+    assert_eq!(pair.texts_at_client(), ["2"]);
+    // Both PUBRELs wait for the disk; then the client completes them.
+    let gated = pair.server.take_gated();
+    assert_eq!(gated[..], [0x62, 2, 0, 1, 0x62, 2, 0, 2]);
+    assert_eq!(pair.server.held().messages, 2);
+    pair.server.send_gated(gated);
     pair.run();
-    pair.cut();
-    through_the_store(&mut pair);
-    pair.client_acknowledges = true;
-    pair.connect();
-    // QoS 1 comes twice, QoS 2 was handed on already and is only completed.
-    assert_eq!(pair.texts_at_client(), ["1", "2", "1"]);
     assert_eq!(pair.server.held().messages, 0);
-    assert_eq!(pair.texts_at_server(), ["up"]);
+    assert_eq!(pair.server.take_progress().unwrap(), progress(3, 3, &[]));
 }
 
 #[test]
-fn received_qos_2_identifiers_survive() {
-    let mut pair = persistent(Version::V5);
-    pair.publish(QoS::ExactlyOnce, "once");
-    // The PUBLISH goes through, and nothing of PUBREC.
-    pair.bytes_left = 2 + 2 + 2 + 2 + 1 + 4;
-    pair.run();
-    assert_eq!(pair.texts_at_server(), ["once"]);
-    through_the_store(&mut pair);
-    pair.connect();
-    assert_eq!(pair.texts_at_server(), ["once"]);
-    assert_eq!(pair.client.held().messages, 0);
-}
-
-#[test]
-fn what_waited_for_the_window_is_in_the_record() {
-    let mut pair = persistent(Version::V5);
+fn what_was_not_loaded_again_is_not_forgotten() {
+    let mut pair = client();
+    let settled = [(3, Settled::Done), (5, Settled::Released)];
+    Disk::new().resume(&mut pair, progress(2, 7, &settled));
     pair.cut();
-    pair.options.receive_maximum = 1;
-    pair.connect();
-    pair.client_acknowledges = false;
-    for number in 0..3 {
-        pair.deliver(QoS::AtLeastOnce, &number.to_string());
+    let session = pair.server_session.take().unwrap();
+    assert_eq!(session.progress(), progress(2, 7, &settled));
+}
+
+#[test]
+fn a_message_that_expired_before_it_was_sent_leaves_its_identifier_unused() {
+    let mut pair = client();
+    let mut disk = Disk::new();
+    for text in ["1", "2", "3"] {
+        disk.put(QoS::AtLeastOnce, text);
     }
-    pair.run();
-    pair.cut();
-    let session = pair.server_session.as_ref().unwrap();
-    assert_eq!((session.in_flight().count(), session.pending().count()), (1, 2));
-    through_the_store(&mut pair);
-    pair.client_acknowledges = true;
-    pair.connect();
-    assert_eq!(pair.texts_at_client(), ["0", "0", "1", "2"]);
+    for entry in disk.entries.iter_mut().take(2) {
+        entry.run = entry.run.clone().with_expiry(Some(pair.now));
+    }
+    pair.client_acknowledges = false;
+    // 1 was sent before, so it does not expire any more.
+    disk.resume(&mut pair, progress(1, 2, &[]));
+    let ids: Vec<_> = pair.at_client.iter().map(|message| message.packet_id).collect();
+    assert_eq!(ids, [Some(1), Some(3)]);
+    assert_eq!(pair.server.take_progress().unwrap(), progress(1, 4, &[(2, Settled::Done)]));
 }
 
 #[test]
-fn an_expiry_survives() {
-    let mut pair = persistent(Version::V5);
-    pair.client_acknowledges = false;
-    let expires = pair.now.after_secs(100);
-    pair.deliver_run(message("a", "x", QoS::AtLeastOnce).with_expiry(Some(expires)));
+fn received_identifiers_survive() {
+    let mut pair = client();
+    let mut session = Session::default();
+    session.restore_received([id(1), id(64), id(65_535)]);
+    let received: Vec<_> = session.awaiting_release().collect();
+    assert_eq!(received, [id(1), id(64), id(65_535)]);
+    pair.server_session = Some(session);
+    pair.connect();
+    // The client's first message has an identifier that the server knows.
+    pair.publish(QoS::ExactlyOnce, "again");
     pair.run();
-    pair.cut();
-    let kept = pair.server_session.as_ref().unwrap().in_flight().next().unwrap();
-    assert_eq!(kept.message.unwrap().run.expires_at(), Some(expires));
+    assert_eq!(pair.texts_at_server(), Vec::<String>::new());
+}
+
+#[test]
+fn a_change_of_what_was_received_is_told_once() {
+    let mut pair = client();
+    pair.gate = Gate::Closed;
+    pair.connect();
+    pair.publish(QoS::ExactlyOnce, "1");
+    pair.run();
+    assert_eq!(pair.texts_at_server(), ["1"]);
+    // PUBCOMP waits for the disk.
+    assert_eq!(pair.client.held().messages, 1);
+    assert_eq!(pair.server.take_received(), Some(vec![]));
+    assert_eq!(pair.server.take_received(), None);
+    let gated = pair.server.take_gated();
+    assert_eq!(gated[..], [0x70, 2, 0, 1]);
+    pair.server.send_gated(gated);
+    pair.run();
+    assert_eq!(pair.client.held().messages, 0);
 }
