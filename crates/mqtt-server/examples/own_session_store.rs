@@ -10,32 +10,38 @@ use mqtt_packet::{
     SubscribeProperties, Version,
 };
 use mqtt_server::{Server, ServerHandle};
-use mqtt_session::{MemoryStore, SessionRecord, SessionStore, StoreError};
+use mqtt_session::{
+    Change, Level, MemoryStore, QueuedMessage, SessionNumber, SessionStore, StoreError, Stored,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Keeps sessions in memory, and says what it does. One that keeps them on a disk does the same
-/// with files: a record holds all there is.
+/// Keeps everything in memory, and says what it does. One that keeps it on a disk does the same with
+/// files: the server decides what is in a group, the store keeps all of it or nothing.
 #[derive(Default)]
 struct Talkative {
     inner: MemoryStore,
 }
 
 impl SessionStore for Talkative {
-    fn load(&self) -> Result<Vec<SessionRecord>, StoreError> {
-        let records = self.inner.load()?;
-        println!("{} sessions are loaded", records.len());
-        Ok(records)
+    fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError> {
+        self.inner.load(&mut |stored| {
+            println!("found {stored:?}");
+            visit(stored);
+        })
     }
 
-    fn save(&self, record: SessionRecord) -> Result<(), StoreError> {
-        let (in_flight, queued) = (record.in_flight.len(), record.queue.len());
-        println!("{:?} is saved: {in_flight} in flight, {queued} queued", record.client_id);
-        self.inner.save(record)
+    fn commit(&self, changes: &[Change], level: Level) -> Result<(), StoreError> {
+        println!("a group for the level {level:?}: {changes:?}");
+        self.inner.commit(changes, level)
     }
 
-    fn remove(&self, client_id: &str) -> Result<(), StoreError> {
-        println!("{client_id:?} is removed");
-        self.inner.remove(client_id)
+    fn read(
+        &self,
+        session: SessionNumber,
+        from: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        self.inner.read(session, from, bytes_max)
     }
 }
 

@@ -3,15 +3,17 @@
 use std::{io, sync::Arc};
 
 use mqtt_auth::{AllowAll, Anonymous, Authenticator, Authorizer};
-use mqtt_session::{MemoryStore, SessionStore, StoreError};
+use mqtt_session::{SessionStore, StoreError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::{
     core::broker::{Broker, Parts},
+    durability::Durability,
     entropy,
     limits::Limits,
     net::{
+        clock::Clock,
         listen::{Listener, Transport},
         websocket::Doorway,
     },
@@ -34,7 +36,8 @@ pub struct ServerBuilder {
     authorizer: Arc<dyn Authorizer>,
     routing: Arc<dyn Routing>,
     retained: Option<Arc<dyn Retained>>,
-    store: Arc<dyn SessionStore>,
+    store: Option<Arc<dyn SessionStore>>,
+    durability: Durability,
 }
 
 /// A server could not be started.
@@ -74,7 +77,8 @@ impl ServerBuilder {
             authorizer: Arc::new(AllowAll),
             routing: Arc::new(MemoryRouting::new()),
             retained: None,
-            store: Arc::new(MemoryStore::default()),
+            store: None,
+            durability: Durability::default(),
         }
     }
 
@@ -127,10 +131,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets where sessions without a connection are kept. An `Arc` of a store can be handed to a
-    /// second server when the first has stopped.
+    /// Sets where sessions that outlive their connections are kept, their messages, and retained
+    /// messages. Then a message that such a session waits for is acknowledged when it is there.
+    /// Without a store everything is in memory, and ends with the server.
     pub fn sessions(mut self, store: Arc<dyn SessionStore>) -> Self {
-        self.store = store;
+        self.store = Some(store);
+        self
+    }
+
+    /// Sets how safe messages are before they are acknowledged; with a store, on its disk.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 
@@ -143,6 +154,7 @@ impl ServerBuilder {
         for address in &self.listen {
             listeners.push(bind(address, &self.websocket_origins).await?);
         }
+        let clock = Clock::new();
         let limits = self.limits;
         let room = RetainedCount {
             messages: limits.retained_messages_max,
@@ -154,14 +166,14 @@ impl ServerBuilder {
             routing: self.routing,
             retained: self.retained.unwrap_or_else(|| Arc::new(MemoryRetained::new(room))),
             store: self.store,
+            durability: self.durability,
+            clock: clock.wall(),
             entropy: entropy::unguessable,
             limits,
         });
-        let server = Server::new(broker, listeners);
+        let server = Server::new(broker, listeners, clock);
         let shared = server.shared();
-        for record in shared.broker.store.load()? {
-            shared.broker.restore(record, shared.clock.now());
-        }
+        shared.broker.load(shared.clock.now())?;
         Ok(server)
     }
 }

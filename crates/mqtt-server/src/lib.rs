@@ -1,6 +1,7 @@
 //! An MQTT 3.1, 3.1.1 and 5.0 broker to embed.
 
 pub mod builder;
+pub mod durability;
 pub mod limits;
 pub mod local;
 pub mod retained;
@@ -17,6 +18,7 @@ mod net;
 pub use crate::{
     builder::{BindError, ServerBuilder},
     core::{broker::Totals, traffic::Traffic},
+    durability::Durability,
     limits::Limits,
     local::{LocalClient, LocalError, LocalMessage},
     retained::{MemoryRetained, Retained, RetainedCount, RetainedFull},
@@ -25,6 +27,5 @@ pub use crate::{
 };
 pub use mqtt_packet::{QoS, ReasonCode};
 pub use mqtt_session::{
-    DropReason, InboxLimits, Ledger, MemoryStore, ServerConfig, SessionRecord, SessionStore,
-    StoreError,
+    DropReason, InboxLimits, Ledger, Level, MemoryStore, ServerConfig, SessionStore, StoreError,
 };

@@ -97,6 +97,7 @@ impl LocalClient {
             client_id.into(),
             Identity::user(LOCAL_USER),
             broker.inbox_limits(),
+            None,
         ));
         slot.set_wire(mqtt_session::Wire::V5);
         slot.lock().inbox.go_online();
@@ -223,7 +224,7 @@ impl LocalClient {
         }
         let report = Report { done, held: Held::default(), ..Report::default() };
         self.slot.exchange(report, &mut self.taken, 0);
-        (leave.is_none() || !self.current.is_empty()).then_some(())
+        (leave.leave.is_none() || !self.current.is_empty()).then_some(())
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     local::LocalClient,
     net::{
         clock::Clock,
+        journal::Writer,
         listen::{self, Listener},
     },
 };
@@ -47,6 +48,8 @@ pub struct Server {
     listeners: Vec<Listener>,
     stop: watch::Sender<bool>,
     served: JoinSet<()>,
+    /// Writes the journal.
+    writer: Writer,
 }
 
 /// A handle to a running server: cheap to clone, usable from anywhere.
@@ -63,7 +66,7 @@ pub struct ShutdownReport {
     pub connections: usize,
     /// Of these, connections that did not take what was due to them in time and were cut.
     pub cut: usize,
-    /// Sessions that were handed to the session store.
+    /// Sessions without a connection: those that a session store keeps for the next server.
     pub sessions: usize,
     /// Messages that are still queued or in flight in these sessions.
     pub messages: u64,
@@ -77,16 +80,18 @@ impl Server {
         ServerBuilder::new()
     }
 
-    pub(crate) fn new(broker: Broker, listeners: Vec<Listener>) -> Self {
+    pub(crate) fn new(broker: Broker, listeners: Vec<Listener>, clock: Clock) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             broker: Arc::new(broker),
-            clock: Clock::new(),
+            clock,
             hashing: Arc::new(Semaphore::new(workers)),
             stopping: Arc::default(),
         };
         let (stop, _) = watch::channel(false);
-        Self { shared: Arc::new(shared), listeners, stop, served: JoinSet::new() }
+        let shared = Arc::new(shared);
+        let writer = Writer::start(&shared);
+        Self { shared, listeners, stop, served: JoinSet::new(), writer }
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -125,7 +130,7 @@ impl Server {
         self.stop(acceptors).await
     }
 
-    async fn stop(self, mut acceptors: JoinSet<JoinSet<()>>) -> ShutdownReport {
+    async fn stop(mut self, mut acceptors: JoinSet<JoinSet<()>>) -> ShutdownReport {
         let broker = &self.shared.broker;
         broker.is_stopping.store(true, Ordering::Relaxed);
         let connections = broker.connections.load(Ordering::Relaxed);
@@ -146,10 +151,9 @@ impl Server {
             cut += tasks.len();
             tasks.shutdown().await;
         }
-        let now = self.shared.clock.now();
+        self.writer.stop();
         let (mut sessions, mut messages) = (0, 0);
         for slot in broker.registry.all() {
-            broker.save(&slot, now);
             let state = slot.lock();
             if !state.ended && !state.inbox.is_online() {
                 sessions += 1;

@@ -195,6 +195,34 @@ impl Inbox {
         true
     }
 
+    /// Leaves messages that are kept on a disk too, and were counted before. Answers false if there
+    /// is so much here that they had better stay there.
+    pub fn push_stored(&mut self, delivery: Delivery, now: Time) -> bool {
+        let has_room = self.bytes < self.limits.high_water_bytes;
+        if has_room {
+            self.restore(delivery, now);
+        }
+        has_room
+    }
+
+    /// Leaves messages that were fetched from a disk, whatever waits here.
+    pub fn restore(&mut self, delivery: Delivery, now: Time) {
+        self.store(delivery);
+        self.pressure(now);
+    }
+
+    /// Counts messages that were left, or not left, elsewhere.
+    pub fn count(&mut self, ledger: Ledger) {
+        self.ledger += ledger;
+    }
+
+    /// The connection ended: QoS 1 and 2 messages are forgotten here, because they are on a disk.
+    pub fn forget_stored(&mut self) {
+        self.queue.retain(|delivery| delivery.seq.is_none());
+        self.messages = self.queue.iter().map(Delivery::count).sum();
+        self.bytes = self.queue.iter().map(|delivery| delivery.run.len()).sum();
+    }
+
     /// Takes note of what the owner did since the last call, and of what it holds.
     pub fn report(&mut self, done: Ledger, held: Held) {
         self.ledger += done;

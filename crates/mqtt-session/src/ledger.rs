@@ -22,11 +22,13 @@ pub enum DropReason {
     NotAuthorized,
     /// The session ended with the message still in it.
     SessionEnded,
+    /// The session's queue is on a disk that did not take the message. Its publisher was told.
+    NotStored,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::SlowReceiver,
         Self::Offline,
@@ -35,6 +37,7 @@ impl DropReason {
         Self::RefusedByReceiver,
         Self::NotAuthorized,
         Self::SessionEnded,
+        Self::NotStored,
     ];
 
     /// The name under which counters show the reason.
@@ -49,6 +52,7 @@ impl DropReason {
             Self::RefusedByReceiver => "refused-by-receiver",
             Self::NotAuthorized => "not-authorized",
             Self::SessionEnded => "session-ended",
+            Self::NotStored => "not-stored",
         }
     }
 }
@@ -70,6 +74,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The ledger of messages that were meant for a session, and nothing else.
+    #[must_use]
+    pub fn of(enqueued: u64) -> Self {
+        Self { enqueued, ..Self::default() }
+    }
+
     /// Counts `messages` lost for `reason`.
     pub fn drop_messages(&mut self, reason: DropReason, messages: u64) {
         if let Some(count) = self.dropped.get_mut(reason as usize) {

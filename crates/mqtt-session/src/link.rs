@@ -110,7 +110,8 @@ pub(crate) struct Link {
     role: Role,
     takes_problem_information: bool,
     gate: Gate,
-    gated: BytesMut,
+    /// Acknowledgements that wait for a disk, since they were last taken.
+    gated: Option<Box<BytesMut>>,
 }
 
 /// Which acknowledgements the owner of a connection is handed, to send them when what they say is
@@ -179,7 +180,7 @@ impl Link {
             role: options.role,
             takes_problem_information: options.takes_problem_information,
             gate: options.gate,
-            gated: BytesMut::new(),
+            gated: None,
         };
         link.session.receiver.start(options.receive_maximum);
         link
@@ -486,14 +487,14 @@ impl Link {
         let Self { negotiated, session, out, done, sent_aliases, lost, gate, gated, .. } = self;
         let lost = lost.as_deref_mut();
         let done = done.get_or_insert_default();
-        let gated = (*gate == Gate::Closed).then_some(gated);
+        let gated = (*gate == Gate::Closed).then(|| gated.get_or_insert_default().as_mut());
         let aliases = sent_aliases;
         act(session, &mut Transmit { out, aliases, negotiated, done, lost, gated, now })
     }
 
     /// Acknowledgements that wait for a disk.
     pub(crate) fn take_gated(&mut self) -> Bytes {
-        self.gated.split().freeze()
+        self.gated.as_mut().map(|gated| gated.split().freeze()).unwrap_or_default()
     }
 
     /// The connection is over: what waits for the socket is lost, and counted.
@@ -526,7 +527,7 @@ impl Link {
         self.out.shrink();
         self.session.shrink();
         self.done.take_if(|done| **done == Ledger::default());
-        self.gated = BytesMut::new();
+        self.gated = None;
         if self.at == self.input.len() {
             self.input = Bytes::new();
             self.at = 0;

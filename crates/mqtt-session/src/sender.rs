@@ -49,7 +49,7 @@ pub(crate) struct Sender {
     /// Messages that wait for the window; the first run may be sent in part.
     pending: VecDeque<Delivery>,
     /// Where the first unsent packet of the first run begins.
-    pending_at: usize,
+    pending_at: u32,
     /// How many packets of the first run are behind that.
     pending_taken: u32,
     pending_messages: usize,
@@ -96,7 +96,7 @@ pub struct Acknowledged {
 }
 
 /// What became of messages in earlier connections, as far as they are not here again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Past {
     /// No message from this one on was sent.
     sent: u64,
@@ -182,7 +182,7 @@ impl Sender {
         while let Some(delivery) = self.pending.front() {
             let (mut sent, mut whole) = (0, true);
             let is_expired = delivery.run.is_expired(tx.now);
-            for frame in Self::frames_left(delivery, self.pending_at) {
+            for frame in Self::frames_left(delivery, self.pending_at as usize) {
                 let placed = delivery.seq.map(|first| first.get() + u64::from(self.pending_taken));
                 let fate = match (placed, &mut self.past) {
                     (Some(number), _) if number < self.flights.next() => Fate::Done,
@@ -207,7 +207,8 @@ impl Sender {
                     break;
                 }
                 sent += usize::from(fate != Fate::Done);
-                self.pending_at = frame.range.end;
+                // A run is never longer than the largest packet, or a read.
+                self.pending_at = u32::try_from(frame.range.end).unwrap_or(u32::MAX);
                 self.pending_taken += 1;
                 let mut flight = None;
                 if fate == Fate::Released {
@@ -262,6 +263,19 @@ impl Sender {
         let before = self.flights.next().clamp(numbers.start, numbers.end) - numbers.start;
         let behind = past.settled.iter().filter(done).count();
         count.saturating_sub(behind + usize::try_from(before).unwrap_or(usize::MAX))
+    }
+
+    /// A message from a disk will not be sent. Answers false if it was finished before.
+    pub(crate) fn skip(&mut self, number: u64) -> bool {
+        let past = self.past.get_or_insert_default();
+        let place = past.settled.partition_point(|(settled, _)| *settled < number);
+        let is_known = past.settled.get(place).is_some_and(|(settled, _)| *settled == number);
+        if is_known || number < self.flights.next() {
+            return false;
+        }
+        past.settled.insert(place, (number, Settled::Done));
+        self.progressed = true;
+        true
     }
 
     /// Takes up the queue of a session that is kept on a disk. Its messages come from there again.
@@ -458,7 +472,7 @@ impl Sender {
     /// The messages that wait for the window, in order, less those of the first run that were sent.
     pub(crate) fn pending(&self) -> impl Iterator<Item = Delivery> {
         self.pending.iter().enumerate().map(|(place, delivery)| {
-            let at = if place == 0 { self.pending_at } else { 0 };
+            let at = if place == 0 { self.pending_at as usize } else { 0 };
             let left = Self::frames_left(delivery, at).count();
             let run = delivery.run.last_from(at, left);
             Delivery { run, ..delivery.clone() }

@@ -59,6 +59,11 @@ impl Session {
         self.receiver.restore(ids);
     }
 
+    /// The identifiers of QoS 2 messages that await PUBREL, if they have changed since the last time.
+    pub fn take_received(&mut self) -> Option<Vec<PacketId>> {
+        self.receiver.take_received()
+    }
+
     /// How far a session is whose queue is kept on a disk.
     #[must_use]
     pub fn progress(&self) -> Progress {

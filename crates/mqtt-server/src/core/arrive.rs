@@ -7,6 +7,7 @@ use mqtt_session::{Session, Time};
 
 use super::{
     broker::Broker,
+    journal::{Ticket, Transaction},
     login::Admitted,
     slot::{Slot, SlotState},
 };
@@ -24,9 +25,11 @@ pub(crate) enum Arrived {
     /// The session is the connection's.
     Owner {
         slot: Arc<Slot>,
-        session: Session,
+        session: Box<Session>,
         present: bool,
         epoch: u64,
+        /// The end of the session before, which has to be safe first.
+        after: Ticket,
     },
     /// Another connection has the session and was told to go: try again when woken.
     Later,
@@ -42,6 +45,7 @@ impl Broker {
         waker: Option<&Waker>,
         now: Time,
     ) -> Arrived {
+        let mut after = Ticket::default();
         loop {
             let Some(mut shard) = self.registry.shard(arrival.client_id) else {
                 return Arrived::Refused(ReasonCode::UNSPECIFIED_ERROR);
@@ -55,8 +59,12 @@ impl Broker {
                     arrival.client_id.clone(),
                     arrival.admitted.identity.clone(),
                     self.inbox_limits(),
+                    self.journal
+                        .as_ref()
+                        .filter(|_| arrival.expiry_secs > 0)
+                        .map(|j| j.next_session()),
                 ));
-                let taken = take(&slot, &mut slot.lock(), arrival, false);
+                let taken = take(&slot, &mut slot.lock(), arrival, false, after);
                 self.registry.insert(&mut shard, &slot);
                 return taken;
             };
@@ -75,41 +83,50 @@ impl Broker {
             }
             let is_over = state.ended || state.expires_at.is_some_and(|due| due <= now);
             if !arrival.clean_start && !is_over {
-                return take(&slot, &mut state, arrival, true);
+                return take(&slot, &mut state, arrival, true, after);
             }
             let epoch = state.epoch;
             drop(state);
             drop(shard);
-            self.end_with_will(&slot, epoch, now);
+            after = after.max(self.end_with_will(&slot, epoch, now));
         }
     }
 
     /// Ends a session; a will that still waited is due now [MQTT-3.1.2-8]. Does nothing if another
     /// connection was faster and has the session.
-    fn end_with_will(&self, slot: &Arc<Slot>, epoch: u64, now: Time) {
+    fn end_with_will(&self, slot: &Arc<Slot>, epoch: u64, now: Time) -> Ticket {
+        let mut transaction = Transaction::new();
         let will = {
             let mut state = slot.lock();
             if state.is_abandoned(epoch) { state.will.take() } else { None }
         };
         if let Some(will) = will {
-            self.publish_will(slot, &will.0.published(now), now);
+            self.publish_will(slot, &will.0.published(now), now, &mut transaction);
         }
-        self.end_abandoned(slot, epoch);
+        self.append(transaction, now);
+        let ticket = self.end_abandoned(slot, epoch);
         if slot.lock().ended {
             // A session that ended long ago may still stand in the table.
             self.registry.remove(slot);
         }
+        ticket
     }
 }
 
 /// Makes the connection the owner. The shard is locked, so nobody else is at it.
-fn take(slot: &Arc<Slot>, state: &mut SlotState, arrival: &Arrival<'_>, present: bool) -> Arrived {
+fn take(
+    slot: &Arc<Slot>,
+    state: &mut SlotState,
+    arrival: &Arrival<'_>,
+    present: bool,
+    after: Ticket,
+) -> Arrived {
     state.epoch += 1;
     state.expiry_secs = arrival.expiry_secs;
     state.expires_at = None;
     // Back in time: the will is not published [MQTT-3.1.3-9].
     state.will = None;
     state.inbox.go_online();
-    let session = state.session.take().map(|session| *session).unwrap_or_default();
-    Arrived::Owner { slot: slot.clone(), session, present, epoch: state.epoch }
+    let session = state.session.take().unwrap_or_default();
+    Arrived::Owner { slot: slot.clone(), session, present, epoch: state.epoch, after }
 }

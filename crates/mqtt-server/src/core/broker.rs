@@ -7,18 +7,22 @@ use std::sync::{
 
 use mqtt_auth::{Action, Authenticator, Authorizer, Subject};
 use mqtt_packet::{QoS, ReasonCode};
-use mqtt_session::{Delivery, InboxLimits, Ledger, Run, ServerConfig, SessionStore, Time};
+use mqtt_session::{
+    Delivery, InboxLimits, Ledger, Level, Run, ServerConfig, SessionStore, Time, WallClock,
+    WillRequest,
+};
 use mqtt_topics::TopicNameRef;
 use parking_lot::Mutex;
 
 use super::{
+    journal::{Entry, Journal, Ticket, Transaction},
     log_limit::LogLimit,
     registry::Registry,
     schedule::Schedule,
     slot::{Slot, SlotState},
     traffic::Traffic,
 };
-use crate::{limits::Limits, retained::Retained, routing::Routing};
+use crate::{durability::Durability, limits::Limits, retained::Retained, routing::Routing};
 
 /// The state that the connections of a server share. It does no I/O and reads no clock.
 pub(crate) struct Broker {
@@ -30,7 +34,9 @@ pub(crate) struct Broker {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) routing: Arc<dyn Routing>,
     pub(crate) retained: Arc<dyn Retained>,
-    pub(crate) store: Arc<dyn SessionStore>,
+    /// Where everything goes that has to outlive the process; `None` if nothing has to.
+    pub(crate) journal: Option<Box<Journal>>,
+    pub(crate) durability: Durability,
     pub(crate) registry: Registry,
     pub(crate) schedule: Schedule,
     /// Makes client identifiers that nobody can guess.
@@ -62,21 +68,26 @@ pub(crate) struct Parts {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) routing: Arc<dyn Routing>,
     pub(crate) retained: Arc<dyn Retained>,
-    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) store: Option<Arc<dyn SessionStore>>,
+    pub(crate) durability: Durability,
+    pub(crate) clock: WallClock,
     pub(crate) entropy: fn() -> u128,
 }
 
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
+        let limits = parts.limits.queue;
+        let journal = |store| Box::new(Journal::new(store, limits, parts.clock));
         Self {
             protocol: Arc::new(parts.limits.protocol),
             inbox_limits: Arc::new(parts.limits.queue),
+            journal: parts.store.map(journal),
+            durability: parts.durability,
             limits: parts.limits,
             authenticator: parts.authenticator,
             authorizer: parts.authorizer,
             routing: parts.routing,
             retained: parts.retained,
-            store: parts.store,
             registry: Registry::new(),
             schedule: Schedule::default(),
             entropy: parts.entropy,
@@ -106,9 +117,8 @@ impl Broker {
         qos: QoS,
         retain: bool,
     ) -> bool {
-        let is_own = topic.as_str() == "$SYS" || topic.as_str().starts_with("$SYS/");
         let action = Action::Publish { topic, retain, qos: qos.bits() };
-        !is_own && self.authorizer.authorize(who, action)
+        !is_sys(topic.as_str()) && self.authorizer.authorize(who, action)
     }
 
     /// Whether a session may be sent messages of `topic`.
@@ -126,22 +136,22 @@ impl Broker {
     }
 
     /// A session is over: its subscriptions go, and what it held is counted as lost.
-    pub(crate) fn end_session(&self, slot: &Arc<Slot>) {
-        self.end_session_if(slot, |_| true);
+    pub(crate) fn end_session(&self, slot: &Arc<Slot>) -> Ticket {
+        self.end_session_if(slot, |_| true)
     }
 
     /// The same, unless the session has had another connection than the one of this number since:
     /// whoever decides that a session is over lets go of its lock before this is called.
-    pub(crate) fn end_abandoned(&self, slot: &Arc<Slot>, epoch: u64) {
-        self.end_session_if(slot, |state| state.is_abandoned(epoch));
+    pub(crate) fn end_abandoned(&self, slot: &Arc<Slot>, epoch: u64) -> Ticket {
+        self.end_session_if(slot, |state| state.is_abandoned(epoch))
     }
 
-    fn end_session_if(&self, slot: &Arc<Slot>, is_over: impl FnOnce(&SlotState) -> bool) {
+    fn end_session_if(&self, slot: &Arc<Slot>, is_over: impl FnOnce(&SlotState) -> bool) -> Ticket {
         let left;
         let (subscriptions, waiting) = {
             let mut state = slot.lock();
             if state.ended || !is_over(&state) {
-                return;
+                return Ticket::default();
             }
             state.ended = true;
             state.inbox.end();
@@ -161,8 +171,20 @@ impl Broker {
             self.unroute(slot, filter);
         }
         waiting.wake();
-        if let Err(error) = self.store.remove(&slot.client_id) {
-            tracing::error!(client_id = ?slot.client_id, %error, "cannot remove a session that ended");
+        let mut transaction = Transaction::new();
+        if let Some(number) = slot.number {
+            transaction.add(Entry::End(number), Level::Memory);
+        }
+        self.append(transaction, Time::ZERO)
+    }
+
+    /// Appends to the journal what nobody waits for here.
+    pub(crate) fn append(&self, transaction: Transaction, now: Time) -> Ticket {
+        match &self.journal {
+            Some(journal) if !transaction.is_empty() => {
+                journal.append(transaction, None, now).unwrap_or_default()
+            }
+            _ => Ticket::default(),
         }
     }
 
@@ -182,6 +204,9 @@ impl Broker {
     /// What went through so far: of all sessions, those that ended and those that are there.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = *self.retired.lock();
+        if let Some(journal) = &self.journal {
+            totals.ledger += journal.lost();
+        }
         for slot in self.registry.all() {
             let state = slot.lock();
             if !state.ended {
@@ -208,7 +233,7 @@ impl Broker {
                 (will, expired)
             };
             if let Some(will) = will {
-                self.publish_will(&entry.slot, &will.0.published(now), now);
+                self.publish_late_will(&entry.slot, &will.0, now);
             }
             if expired {
                 self.end_abandoned(&entry.slot, entry.epoch);
@@ -226,12 +251,35 @@ impl Broker {
         }
     }
 
+    /// Publishes a will whose delay is over: the store forgets it as it takes the message.
+    fn publish_late_will(&self, slot: &Arc<Slot>, will: &WillRequest, now: Time) {
+        let mut transaction = Transaction::new();
+        self.publish_will(slot, &will.published(now), now, &mut transaction);
+        if let (Some(journal), Some(number)) = (&self.journal, slot.number) {
+            let (expiry_secs, expires_at) = {
+                let state = slot.lock();
+                (state.expiry_secs, state.expires_at)
+            };
+            // The end of the session stays where it is.
+            let parked = expires_at.map_or(now, |due| due.before_secs(expiry_secs));
+            let stored = slot.stored(number, expiry_secs, Some(parked), None, journal.clock);
+            transaction.add(Entry::Session(stored), Level::Memory);
+        }
+        self.append(transaction, now);
+    }
+
     /// Publishes the will of a session, if its client may still publish there.
-    pub(crate) fn publish_will(&self, slot: &Arc<Slot>, run: &Run, now: Time) {
+    pub(crate) fn publish_will(
+        &self,
+        slot: &Arc<Slot>,
+        run: &Run,
+        now: Time,
+        transaction: &mut Transaction,
+    ) {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return };
         let mut traffic = Traffic { published: 1, ..Traffic::default() };
         if self.may_publish(slot.subject(), topic, run.qos(), run.retain()) {
-            self.publish(Some(slot), run, now, &mut traffic);
+            self.publish_into(Some(slot), run, now, &mut traffic, transaction);
         } else {
             traffic.denied += 1;
             tracing::warn!(client_id = ?slot.client_id, topic = ?run.topic(), "a will was not permitted");
@@ -248,7 +296,21 @@ impl Broker {
         now: Time,
         traffic: &mut Traffic,
     ) -> ReasonCode {
-        if run.retain() && self.retain(run).is_err() {
+        let mut transaction = Transaction::new();
+        let reason = self.publish_into(publisher, run, now, traffic, &mut transaction);
+        self.append(transaction, now);
+        reason
+    }
+
+    fn publish_into(
+        &self,
+        publisher: Option<&Arc<Slot>>,
+        run: &Run,
+        now: Time,
+        traffic: &mut Traffic,
+        transaction: &mut Transaction,
+    ) -> ReasonCode {
+        if run.retain() && self.retain(run, transaction).is_err() {
             return ReasonCode::QUOTA_EXCEEDED;
         }
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else {
@@ -256,8 +318,13 @@ impl Broker {
         };
         let receivers = self.receivers(publisher.map(|slot| slot.id), topic);
         let mut behind = super::pressure::Behind::default();
-        self.hand_out(run, &receivers, now, traffic, &mut behind)
+        self.hand_out(run, &receivers, now, traffic, &mut behind, transaction)
     }
+}
+
+/// Whether a topic is the server's own.
+pub(crate) fn is_sys(topic: &str) -> bool {
+    topic == "$SYS" || topic.starts_with("$SYS/")
 }
 
 /// The number of connections, kept right whatever way one ends.

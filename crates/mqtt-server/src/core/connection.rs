@@ -13,21 +13,23 @@ use std::{collections::VecDeque, sync::Arc, task::Waker};
 
 use bytes::BytesMut;
 use mqtt_auth::Exchange;
-use mqtt_packet::ReasonCode;
+use mqtt_packet::{QoS, ReasonCode};
 use mqtt_session::{
-    Delivery, DropReason, Ledger, Output, Run, RunSpan, ServerEndpoint, ServerEvent, Time,
+    Delivery, DropReason, Ledger, Level, Output, Run, RunSpan, ServerEndpoint, ServerEvent, Time,
     Violation, WillRequest, time::earliest,
 };
 use mqtt_topics::TopicNameRef;
 
 use super::{
     broker::{Broker, ConnectionCount},
-    handshake::{Arriving, LoggingIn},
+    depart::Left,
+    handshake::{Arriving, LoggingIn, Opening},
+    journal::{Entry, Transaction},
     login::{Credentials, LoginJob, Peer},
-    pressure::Pressure,
+    pressure::{Answer, Pressure},
     replay::Replay,
     route::{Route, RouteCache},
-    slot::{Report, Slot},
+    slot::{Exchanged, Report, Slot},
     traffic::Traffic,
 };
 
@@ -43,10 +45,12 @@ pub(crate) struct Connection {
     /// What happened to messages on this side of the endpoint.
     pub(super) done: Option<Box<Ledger>>,
     /// Receivers that are behind, and what they hold up.
-    pressure: Pressure,
+    pub(super) pressure: Pressure,
     pub(super) replays: Option<Box<VecDeque<Replay>>>,
     /// Room for what is taken from the inbox, kept while the connection is busy.
     taken: Option<Box<VecDeque<Delivery>>>,
+    /// What is to be written to the journal together with what was worked off last.
+    pub(super) transaction: Transaction,
     /// The time of the last call.
     pub(super) now: Time,
     _count: ConnectionCount,
@@ -68,6 +72,8 @@ pub(super) struct Client {
     pub(super) expiry_secs: u32,
     /// Nothing, and so no password, for a client that cannot authenticate again.
     pub(super) renewal: Option<Box<Renewal>>,
+    /// CONNACK waits for the journal.
+    pub(super) opening: Option<Box<Opening>>,
 }
 
 /// What re-authentication needs of a client that logged in with a method [MQTT-4.12.1-1].
@@ -91,6 +97,7 @@ impl Connection {
             pressure: Pressure::default(),
             replays: None,
             taken: None,
+            transaction: Transaction::new(),
             now,
             _count: count,
         }
@@ -114,7 +121,49 @@ impl Connection {
             self.endpoint.renew_keep_alive(now);
         }
         let Stage::Open(client) = &self.stage else { return };
-        self.pressure.poll(&client.slot, &mut self.endpoint, now);
+        let journal = self.broker.journal.as_deref();
+        let paid = self.pressure.poll(&client.slot, &mut self.endpoint, journal, now);
+        if let Err(reason) = paid {
+            self.leave(reason);
+        }
+    }
+
+    /// Appends what was worked off to the journal, and everything that depends on it is owed until
+    /// it is written.
+    pub(super) fn flush(&mut self, now: Time) {
+        let (Some(journal), Stage::Open(client)) = (&self.broker.journal, &self.stage) else {
+            return;
+        };
+        if let Some(session) = client.slot.number {
+            let gated = self.endpoint.take_gated();
+            let level = if gated.is_empty() { Level::Memory } else { self.broker.durability.level };
+            if let Some(progress) = self.endpoint.take_progress() {
+                self.transaction.add(Entry::Progress { session, progress }, level);
+            }
+            if let Some(ids) = self.endpoint.take_received() {
+                let level = self.broker.durability.level;
+                self.transaction.add(Entry::Received { session, ids }, level);
+            }
+            if !gated.is_empty() {
+                self.pressure.owe(Answer::Packets(gated));
+            }
+        } else {
+            let gated = self.endpoint.take_gated();
+            if !gated.is_empty() {
+                self.pressure.owe(Answer::Packets(gated));
+            }
+        }
+        if self.transaction.is_empty() {
+            return self.pressure.set_ticket(None);
+        }
+        let transaction = std::mem::replace(&mut self.transaction, Transaction::new());
+        let waiter = transaction.is_awaited().then_some(&client.slot);
+        match journal.append(transaction, waiter, now) {
+            Ok(ticket) if waiter.is_some() => self.pressure.set_ticket(Some(ticket)),
+            // As safe as it was asked to be, that is in memory.
+            Ok(_) => self.pressure.set_ticket(None),
+            Err(reason) => self.pressure.refuse(reason),
+        }
     }
 
     /// Takes whole packets out of `buf` and does what they ask for.
@@ -139,6 +188,7 @@ impl Connection {
             self.handle_event(event, now);
         }
         self.publish_span(joined, now);
+        self.flush(now);
         self.note_end(now);
     }
 
@@ -167,14 +217,26 @@ impl Connection {
         let Some(run) = self.endpoint.run(&span) else { return };
         self.traffic.published += u64::from(run.count());
         let reason = if route.allowed {
-            let Self { broker, traffic, pressure, .. } = self;
+            let Self { broker, traffic, pressure, transaction, .. } = self;
             let behind = pressure.receivers(run.qos());
-            broker.hand_out(&run, &route.receivers, now, traffic, behind)
+            broker.hand_out(&run, &route.receivers, now, traffic, behind, transaction)
         } else {
             self.traffic.denied += u64::from(run.count());
             ReasonCode::NOT_AUTHORIZED
         };
-        self.pressure.acknowledge(&run, reason, &mut self.endpoint);
+        self.acknowledge(&run, reason);
+    }
+
+    /// Answers messages at once, or when what they brought about is written.
+    fn acknowledge(&mut self, run: &Run, reason: ReasonCode) {
+        let has_id = run.qos() == QoS::ExactlyOnce && self.is_stored();
+        let is_stored = self.transaction.is_awaited() || has_id;
+        self.pressure.acknowledge(run, reason, is_stored, &mut self.endpoint);
+    }
+
+    /// Whether the client's session is in the store.
+    fn is_stored(&self) -> bool {
+        matches!(&self.stage, Stage::Open(client) if client.slot.number.is_some())
     }
 
     /// A message that stands alone: retained, or with properties of its own.
@@ -188,17 +250,18 @@ impl Connection {
         let reason = if !allowed {
             self.traffic.denied += 1;
             ReasonCode::NOT_AUTHORIZED
-        } else if run.retain() && self.broker.retain(run).is_err() {
+        } else if run.retain() && self.broker.retain(run, &mut self.transaction).is_err() {
             self.traffic.denied += 1;
             ReasonCode::QUOTA_EXCEEDED
         } else if let Ok(topic) = topic {
-            let Self { broker, traffic, pressure, .. } = self;
+            let Self { broker, traffic, pressure, transaction, .. } = self;
             let receivers = broker.receivers(Some(client.slot.id), topic);
-            broker.hand_out(run, &receivers, now, traffic, pressure.receivers(run.qos()))
+            let behind = pressure.receivers(run.qos());
+            broker.hand_out(run, &receivers, now, traffic, behind, transaction)
         } else {
             ReasonCode::TOPIC_NAME_INVALID
         };
-        self.pressure.acknowledge(run, reason, &mut self.endpoint);
+        self.acknowledge(run, reason);
     }
 
     fn handle_event(&mut self, event: ServerEvent, now: Time) {
@@ -243,13 +306,21 @@ impl Connection {
     /// acknowledgements whose time has come.
     pub(crate) fn poll_deliveries(&mut self, now: Time) {
         self.now = now;
+        if self.is_opening() {
+            return self.poll_opening(now);
+        }
         self.poll_pressure(now);
+        self.note_end(now);
         loop {
             let Stage::Open(client) = &self.stage else { return };
             let slot = client.slot.clone();
             let room = self.room();
             let mut taken = self.taken.take().unwrap_or_default();
-            let leave = slot.exchange(self.report(), &mut taken, room);
+            let Exchanged { leave, fetch } = slot.exchange(self.report(), &mut taken, room);
+            if fetch && let Some(session) = slot.number {
+                let entry = Entry::Fetch { session, slot: slot.clone() };
+                self.transaction.add(entry, Level::Memory);
+            }
             if let Some(reason) = leave {
                 // What was just taken goes on with the session, but for QoS 0.
                 taken.drain(..).for_each(|delivery| self.endpoint.deliver(delivery, now));
@@ -271,15 +342,20 @@ impl Connection {
             self.taken = Some(taken);
         }
         self.poll_replays(now);
+        self.flush(now);
+        // What depends on nothing that is new is paid at once.
+        self.poll_pressure(now);
+        self.note_end(now);
     }
 
     /// The access rules have changed since the messages were left: each is asked for again.
     fn deliver_checked(&mut self, slot: &Slot, delivery: &Delivery, now: Time) {
-        for frame in delivery.run.frames() {
-            let single = Delivery { run: delivery.run.with_frame(&frame), ..delivery.clone() };
+        for (place, frame) in (0..).zip(delivery.run.frames()) {
+            let seq = delivery.seq.map(|first| first.saturating_add(place));
+            let single = Delivery { run: delivery.run.with_frame(&frame), seq, ..delivery.clone() };
             if self.broker.may_deliver(slot, &single) {
                 self.endpoint.deliver(single, now);
-            } else {
+            } else if self.endpoint.skip(&single) {
                 self.done_mut().drop_messages(DropReason::NotAuthorized, 1);
             }
         }
@@ -295,7 +371,7 @@ impl Connection {
         self.broker.limits.output_bytes_max.saturating_sub(self.endpoint.waiting_bytes())
     }
 
-    fn report(&mut self) -> Report {
+    pub(super) fn report(&mut self) -> Report {
         let mut done = self.endpoint.take_done();
         if let Some(own) = self.done.take() {
             done += *own;
@@ -350,7 +426,8 @@ impl Connection {
 
     /// Whether the client is not read from because of receivers that are behind.
     fn is_stopped(&self) -> bool {
-        self.pressure.stops_reading(self.broker.limits.protocol.receive_maximum)
+        let owed_max = self.broker.limits.protocol.receive_maximum;
+        self.pressure.stops_reading(owed_max, self.broker.journal.as_deref())
     }
 
     /// Time has passed.
@@ -369,10 +446,14 @@ impl Connection {
     pub(crate) fn sleep(&mut self, waker: &Waker) -> bool {
         if let Stage::Open(client) = &self.stage {
             let room = self.room();
-            if room > 0 && self.replays.is_some() {
+            if room > 0 && self.may_replay() {
                 return false;
             }
-            if !client.slot.sleep(waker, room > 0) {
+            if !client.slot.sleep(waker, room > 0 && !self.is_opening()) {
+                return false;
+            }
+            // The journal may have been written before it was known whom to wake.
+            if self.pressure.is_due(self.broker.journal.as_deref()) || self.is_opened() {
                 return false;
             }
         }
@@ -392,12 +473,18 @@ impl Connection {
         self.pressure = Pressure::default();
         self.replays = None;
         self.routes = None;
-        let Client { slot, epoch, will, expiry_secs, .. } = *client;
+        let Client { slot, epoch, will, expiry_secs, opening, .. } = *client;
         let (session, done) = self.endpoint.take_session().unwrap_or_default();
         let mut report = self.report();
         report.done += done;
         report.held = session.held();
-        self.broker.depart(&slot, epoch, session, report, will.map(|will| *will), expiry_secs, now);
+        let left = match opening {
+            // The client was never let in: everything is as it was.
+            Some(opening) => Left { session: *opening.session, report, will: None, expiry_secs },
+            None => Left { session, report, will: will.map(|will| *will), expiry_secs },
+        };
+        let transaction = std::mem::replace(&mut self.transaction, Transaction::new());
+        self.broker.depart(&slot, epoch, left, transaction, now);
     }
 }
 

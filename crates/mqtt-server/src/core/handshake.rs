@@ -4,12 +4,13 @@ use std::{sync::Arc, task::Waker};
 
 use mqtt_auth::{Exchange, Step};
 use mqtt_packet::{ReasonCode, Version};
-use mqtt_session::{Accept, ConnectRequest, DropReason, Time};
+use mqtt_session::{Accept, ConnectRequest, DropReason, Gate, Session, Time, WillRequest};
 use mqtt_topics::TopicNameRef;
 
 use super::{
     arrive::{Arrival, Arrived},
     connection::{Client, Connection, Renewal, Stage},
+    journal::{Entry, Outcome, Ticket, Transaction},
     login::{Admitted, Credentials, LoginAnswer, LoginJob, refusal_reason},
     slot::Slot,
 };
@@ -30,6 +31,24 @@ pub(super) struct Arriving {
     pub(super) assigned: bool,
     pub(super) admitted: Admitted,
     pub(super) expiry_secs: u32,
+}
+
+/// The session that a client found.
+struct Found {
+    session: Box<Session>,
+    present: bool,
+    epoch: u64,
+    after: Ticket,
+}
+
+/// The client has its session, and that is being written down.
+pub(super) struct Opening {
+    pub(super) session: Box<Session>,
+    present: bool,
+    assigned: bool,
+    requested_expiry_secs: u32,
+    data: Option<Vec<u8>>,
+    ticket: Ticket,
 }
 
 impl Connection {
@@ -196,7 +215,7 @@ impl Connection {
         match self.broker.arrive(&arrival, waker, now) {
             Arrived::Later => {}
             Arrived::Refused(reason) => self.refuse(reason),
-            Arrived::Owner { slot, mut session, present, epoch } => {
+            Arrived::Owner { slot, mut session, present, epoch, after } => {
                 let generation = self.broker.authorizer.generation();
                 let broker = &self.broker;
                 let done = self.done.get_or_insert_default();
@@ -205,27 +224,22 @@ impl Connection {
                 });
                 let old = std::mem::replace(&mut self.stage, Stage::Gone);
                 if let Stage::Arriving(arriving) = old {
-                    self.open(*arriving, slot, session, present, epoch, now);
+                    self.open(*arriving, slot, Found { session, present, epoch, after }, now);
                 }
             }
         }
         self.note_end(now);
     }
 
-    pub(super) fn open(
-        &mut self,
-        arriving: Arriving,
-        slot: Arc<Slot>,
-        session: mqtt_session::Session,
-        present: bool,
-        epoch: u64,
-        now: Time,
-    ) {
+    /// The session is the client's. Where that has to be written down, CONNACK waits for it.
+    fn open(&mut self, arriving: Arriving, slot: Arc<Slot>, found: Found, now: Time) {
         let Arriving { request, credentials, assigned, admitted, expiry_secs } = arriving;
+        let Found { session, present, epoch, after } = found;
         if let Some(negotiated) = self.endpoint.negotiated() {
             slot.set_wire(negotiated.wire());
         }
-        let client_id = credentials.client_id.clone();
+        let written =
+            self.write_arrival(&slot, epoch, after, expiry_secs, request.will.as_ref(), now);
         self.stage = Stage::Open(Box::new(Client {
             slot,
             epoch,
@@ -235,17 +249,113 @@ impl Connection {
                 let method = method.into();
                 Box::new(Renewal { credentials, method, exchange: None, job: None })
             }),
+            opening: Some(Box::new(Opening {
+                session,
+                present,
+                assigned,
+                requested_expiry_secs: request.session_expiry_secs,
+                data: admitted.data,
+                ticket: written.unwrap_or_default(),
+            })),
         }));
+        match written {
+            Ok(_) => self.poll_opening(now),
+            Err(reason) => self.refuse_opening(reason, now),
+        }
+    }
+
+    /// Writes down that a client has its session; answers what CONNACK has to wait for.
+    fn write_arrival(
+        &self,
+        slot: &Arc<Slot>,
+        epoch: u64,
+        after: Ticket,
+        expiry_secs: u32,
+        will: Option<&WillRequest>,
+        now: Time,
+    ) -> Result<Ticket, ReasonCode> {
+        let Some(journal) = &self.broker.journal else { return Ok(Ticket::default()) };
+        let mut transaction = Transaction::new();
+        let level = self.broker.durability.level;
+        if let Some(session) = slot.number {
+            let stored = slot.stored(session, expiry_secs, None, will, journal.clock);
+            transaction.add(Entry::Session(stored), level);
+            transaction.add(Entry::Open { session, slot: slot.clone(), epoch }, level);
+        } else if after != Ticket::default() {
+            transaction.add(Entry::Sync, level);
+        } else {
+            return Ok(after);
+        }
+        journal.append(transaction, Some(slot), now)
+    }
+
+    /// Whether CONNACK waits for the journal.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(&self.stage, Stage::Open(client) if client.opening.is_some())
+    }
+
+    /// Whether it does not have to wait any more.
+    pub(super) fn is_opened(&self) -> bool {
+        let Stage::Open(client) = &self.stage else { return false };
+        let Some(opening) = &client.opening else { return false };
+        self.outcome(client, opening) != Outcome::Pending
+    }
+
+    fn outcome(&self, client: &Client, opening: &Opening) -> Outcome {
+        let Some(journal) = &self.broker.journal else { return Outcome::Safe };
+        match journal.outcome(opening.ticket) {
+            Outcome::Safe
+                if client.slot.number.is_some() && client.slot.lock().session.is_none() =>
+            {
+                Outcome::Pending
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Lets the client in, if what CONNACK says is written.
+    pub(super) fn poll_opening(&mut self, now: Time) {
+        let Stage::Open(client) = &self.stage else { return };
+        let Some(opening) = &client.opening else { return };
+        let leave = client.slot.lock().leave;
+        match (leave, self.outcome(client, opening)) {
+            (Some(reason), _) | (None, Outcome::Refused(reason)) => {
+                self.refuse_opening(reason, now);
+            }
+            (None, Outcome::Pending) => {}
+            (None, Outcome::Safe) => self.let_in(now),
+        }
+    }
+
+    fn refuse_opening(&mut self, reason: ReasonCode, now: Time) {
+        self.endpoint.refuse(reason);
+        self.note_end(now);
+    }
+
+    fn let_in(&mut self, now: Time) {
+        let Stage::Open(client) = &mut self.stage else { return };
+        let Some(mut opening) = client.opening.take() else { return };
+        let gate = match (&self.broker.journal, client.slot.number) {
+            (None, _) => Gate::Open,
+            (Some(_), None) => Gate::Repeats,
+            (Some(_), Some(_)) => Gate::Closed,
+        };
+        if let Some(found) = client.slot.lock().session.take() {
+            opening.session.continue_from(found.progress());
+        }
+        let client_id = client.slot.client_id.clone();
         let accept = Accept {
-            session,
-            session_present: present,
-            assigned_client_id: assigned.then_some(&*client_id),
-            session_expiry_secs: expiry_secs,
-            requested_session_expiry_secs: request.session_expiry_secs,
-            authentication_data: admitted.data.as_deref(),
+            session: *opening.session,
+            session_present: opening.present,
+            assigned_client_id: opening.assigned.then_some(&*client_id),
+            session_expiry_secs: client.expiry_secs,
+            requested_session_expiry_secs: opening.requested_expiry_secs,
+            authentication_data: opening.data.as_deref(),
             response_information: None,
+            gate,
         };
         self.endpoint.accept(accept, now);
+        self.note_end(now);
     }
 
     pub(super) fn refuse(&mut self, reason: ReasonCode) {

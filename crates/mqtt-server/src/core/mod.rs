@@ -8,6 +8,7 @@ pub(crate) mod broker;
 pub(crate) mod connection;
 mod depart;
 mod handshake;
+pub(crate) mod journal;
 mod log_limit;
 pub(crate) mod login;
 mod pressure;

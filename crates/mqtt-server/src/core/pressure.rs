@@ -1,4 +1,4 @@
-//! Making a publisher wait for receivers that are behind.
+//! Making a publisher wait: for receivers that are behind, and for the disk.
 //!
 //! QoS 0 has no acknowledgement to hold back, so its publisher is not read from until the receivers
 //! have caught up. At QoS 1 and 2 the acknowledgement waits instead, and reading goes on: what the
@@ -6,23 +6,60 @@
 //! from, a circle of clients at QoS 1 could wait for each other for ever.
 //!
 //! Both have an end: a receiver that stays behind is marked slow, and nobody waits for it.
+//!
+//! What tells of durable state waits for the journal as well. Only acknowledgements of messages
+//! wait for receivers: PUBREL and PUBCOMP are what lets the client's own queue drain.
 
 use std::{collections::VecDeque, sync::Arc};
 
-use mqtt_packet::{QoS, ReasonCode};
+use bytes::Bytes;
+use mqtt_packet::{PacketId, QoS, ReasonCode};
 use mqtt_session::{Run, ServerEndpoint, Time};
 
-use super::slot::Slot;
+use super::{
+    journal::{Journal, Outcome, Ticket},
+    slot::Slot,
+};
 
-/// The receivers that one publisher waits for, and the acknowledgements it is owed meanwhile.
+/// The receivers that one publisher waits for, and the answers it is owed meanwhile.
 #[derive(Default)]
 pub(super) struct Pressure {
     /// Behind with QoS 0 messages.
     unread: Behind,
     /// Behind with QoS 1 and 2 messages.
     unanswered: Behind,
-    owed: Option<Box<VecDeque<(Run, ReasonCode)>>>,
-    owed_messages: u32,
+    due: Option<Box<Due>>,
+}
+
+/// What a client is owed.
+#[derive(Default)]
+struct Due {
+    /// Acknowledgements of messages, in the order of the messages.
+    owed: VecDeque<Owed<(Run, ReasonCode)>>,
+    messages: u32,
+    /// Everything else, in order.
+    answers: VecDeque<Owed<Answer>>,
+    /// What the last of all this waits for.
+    last: Ticket,
+}
+
+/// Something that a client gets when a group of the journal is written.
+struct Owed<T> {
+    /// `None` until the transaction that it belongs to is appended.
+    ticket: Option<Ticket>,
+    /// Why the store did not even look at it.
+    refused: Option<ReasonCode>,
+    what: T,
+}
+
+/// An answer that waits for the journal alone.
+pub(super) enum Answer {
+    /// PUBREC for repeated messages, PUBREL, PUBCOMP.
+    Packets(Bytes),
+    SubAck(PacketId, Vec<u8>),
+    UnsubAck(PacketId, Vec<u8>),
+    /// None: only that too much of it does not wait at once.
+    Nothing,
 }
 
 /// Receivers that are behind, each once. Nearly always there are none, and it is one word.
@@ -54,6 +91,84 @@ impl Behind {
     }
 }
 
+impl<T> Owed<T> {
+    const fn new(ticket: Option<Ticket>, what: T) -> Self {
+        Self { ticket, refused: None, what }
+    }
+
+    fn outcome(&self, journal: Option<&Journal>) -> Outcome {
+        match (self.refused, self.ticket, journal) {
+            (Some(reason), ..) => Outcome::Refused(reason),
+            (None, None, _) => Outcome::Pending,
+            (None, Some(ticket), Some(journal)) => journal.outcome(ticket),
+            (None, Some(_), None) => Outcome::Safe,
+        }
+    }
+
+    fn is_over(&self, journal: Option<&Journal>) -> bool {
+        self.outcome(journal) != Outcome::Pending
+    }
+
+    /// Tells it how the transaction went that it belongs to, if that was not known.
+    fn settle(&mut self, ticket: Ticket, refused: Option<ReasonCode>) -> bool {
+        let is_new = self.ticket.is_none();
+        if is_new {
+            (self.ticket, self.refused) = (Some(ticket), refused);
+        }
+        is_new
+    }
+}
+
+impl Due {
+    /// Tells the newest answers how the transaction went that they belong to.
+    fn settle(&mut self, refused: Option<ReasonCode>) {
+        let last = self.last;
+        let _ = self.owed.iter_mut().rev().all(|owed| owed.settle(last, refused));
+        let _ = self.answers.iter_mut().rev().all(|owed| owed.settle(last, refused));
+    }
+
+    /// Pays what waits for receivers and the journal. The reason is why the connection cannot go on.
+    fn pay_messages(
+        &mut self,
+        endpoint: &mut ServerEndpoint,
+        journal: Option<&Journal>,
+    ) -> Result<(), ReasonCode> {
+        while let Some(owed) = self.owed.front() {
+            let (run, reason) = &owed.what;
+            match owed.outcome(journal) {
+                Outcome::Pending => break,
+                // Before 5.0 there is no way to refuse a message but to close.
+                Outcome::Refused(reason) if !is_v5(endpoint) => return Err(reason),
+                Outcome::Refused(reason) => endpoint.acknowledge(run, reason),
+                Outcome::Safe => endpoint.acknowledge(run, *reason),
+            }
+            self.messages = self.messages.saturating_sub(run.count());
+            self.owed.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Pays what waits for the journal alone.
+    fn pay_answers(
+        &mut self,
+        endpoint: &mut ServerEndpoint,
+        journal: Option<&Journal>,
+    ) -> Result<(), ReasonCode> {
+        while let Some(owed) = self.answers.front() {
+            match (owed.outcome(journal), &owed.what) {
+                (Outcome::Pending, _) => break,
+                (_, Answer::Nothing) => {}
+                (Outcome::Refused(reason), _) => return Err(reason),
+                (_, Answer::Packets(packets)) => endpoint.send_gated(packets.clone()),
+                (_, Answer::SubAck(id, reasons)) => endpoint.suback(*id, reasons),
+                (_, Answer::UnsubAck(id, reasons)) => endpoint.unsuback(*id, reasons),
+            }
+            self.answers.pop_front();
+        }
+        Ok(())
+    }
+}
+
 impl Pressure {
     /// Where the receivers of messages with this QoS are noted.
     pub(super) fn receivers(&mut self, qos: QoS) -> &mut Behind {
@@ -61,49 +176,101 @@ impl Pressure {
     }
 
     /// Whether the publisher is not to be read from: because of QoS 0 messages, or because it does
-    /// not wait for `owed_max` acknowledgements, as a client before 5.0 need not.
-    pub(super) fn stops_reading(&self, owed_max: u16) -> bool {
-        !self.unread.is_empty() || self.owed_messages >= u32::from(owed_max)
+    /// not wait for `owed_max` acknowledgements, as a client before 5.0 need not, or because too much
+    /// waits for the disk.
+    pub(super) fn stops_reading(&self, owed_max: u16, journal: Option<&Journal>) -> bool {
+        let owes_too_much = |due: &Due| {
+            due.messages >= u32::from(owed_max) || journal.is_some_and(Journal::is_overfull)
+        };
+        !self.unread.is_empty() || self.due.as_deref().is_some_and(owes_too_much)
     }
 
-    /// Acknowledges a run, or keeps the acknowledgement until the receivers have caught up. The
-    /// order stays that of the messages.
+    /// Acknowledges a run, or keeps the acknowledgement until the receivers have caught up and what
+    /// the run brought about is safe. The order stays that of the messages.
     pub(super) fn acknowledge(
         &mut self,
         run: &Run,
         reason: ReasonCode,
+        is_stored: bool,
         endpoint: &mut ServerEndpoint,
     ) {
         if run.qos() == QoS::AtMostOnce {
+            if is_stored {
+                self.owe(Answer::Nothing);
+            }
             return;
         }
-        if self.unanswered.is_empty() && self.owed.is_none() {
+        let is_owed = self.due.as_ref().is_some_and(|due| !due.owed.is_empty());
+        if !is_stored && self.unanswered.is_empty() && !is_owed {
             return endpoint.acknowledge(run, reason);
         }
-        self.owed_messages += run.count();
-        self.owed.get_or_insert_default().push_back((run.clone(), reason));
+        let due = self.due.get_or_insert_default();
+        due.messages += run.count();
+        let ticket = (!is_stored).then_some(Ticket::default());
+        due.owed.push_back(Owed::new(ticket, (run.clone(), reason)));
     }
 
-    /// Looks whether the receivers have caught up; if so, pays what is owed.
-    pub(super) fn poll(&mut self, publisher: &Arc<Slot>, endpoint: &mut ServerEndpoint, now: Time) {
+    /// Answers when what was appended, or is about to be, is safe.
+    pub(super) fn owe(&mut self, answer: Answer) {
+        self.due.get_or_insert_default().answers.push_back(Owed::new(None, answer));
+    }
+
+    /// The transaction was appended that the newest answers belong to; `None` if there was none to
+    /// append: then they wait for the one before.
+    pub(super) fn set_ticket(&mut self, ticket: Option<Ticket>) {
+        if let Some(due) = &mut self.due {
+            due.last = ticket.unwrap_or(due.last);
+            due.settle(None);
+        }
+    }
+
+    /// The journal did not take the transaction that the newest answers belong to.
+    pub(super) fn refuse(&mut self, reason: ReasonCode) {
+        if let Some(due) = &mut self.due {
+            due.settle(Some(reason));
+        }
+    }
+
+    /// Looks whether the receivers have caught up and the journal is written; if so, pays what is
+    /// owed. The reason is why the connection cannot go on: it was promised what the store refused.
+    pub(super) fn poll(
+        &mut self,
+        publisher: &Arc<Slot>,
+        endpoint: &mut ServerEndpoint,
+        journal: Option<&Journal>,
+        now: Time,
+    ) -> Result<(), ReasonCode> {
         for behind in [&mut self.unread, &mut self.unanswered] {
             behind.retain(|slot| slot.holds_back(publisher, now));
         }
+        let Some(due) = &mut self.due else { return Ok(()) };
         if self.unanswered.is_empty() {
-            self.owed_messages = 0;
-            for (run, reason) in self.owed.take().into_iter().flat_map(|owed| *owed) {
-                endpoint.acknowledge(&run, reason);
-            }
+            due.pay_messages(endpoint, journal)?;
         }
+        due.pay_answers(endpoint, journal)?;
+        self.due.take_if(|due| due.owed.is_empty() && due.answers.is_empty());
+        Ok(())
     }
 
-    /// Whether nobody is waited for.
-    pub(super) fn is_none(&self) -> bool {
-        self.unread.is_empty() && self.unanswered.is_empty()
+    /// Whether something of what is owed can be paid.
+    pub(super) fn is_due(&self, journal: Option<&Journal>) -> bool {
+        let Some(due) = &self.due else { return false };
+        let owed = due.owed.front().filter(|_| self.unanswered.is_empty());
+        owed.is_some_and(|owed| owed.is_over(journal))
+            || due.answers.front().is_some_and(|owed| owed.is_over(journal))
+    }
+
+    /// Whether nobody and nothing is waited for.
+    pub(super) const fn is_none(&self) -> bool {
+        self.unread.is_empty() && self.unanswered.is_empty() && self.due.is_none()
     }
 
     /// When to look again, at the latest.
     pub(super) fn deadline(&self) -> Option<Time> {
         mqtt_session::time::earliest(self.unread.slow_at(), self.unanswered.slow_at())
     }
+}
+
+fn is_v5(endpoint: &ServerEndpoint) -> bool {
+    endpoint.negotiated().is_some_and(|negotiated| negotiated.version.is_v5())
 }

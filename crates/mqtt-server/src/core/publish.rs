@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use mqtt_packet::{QoS, ReasonCode};
-use mqtt_session::{Delivery, Run, Time, Wire};
+use mqtt_session::{Delivery, Level, Run, Time, Wire};
 use mqtt_topics::TopicNameRef;
 
 use super::{
-    broker::Broker,
+    broker::{Broker, is_sys},
+    journal::{Entry, QueueTarget, Transaction},
     pressure::Behind,
     route::{Group, Receivers, Target},
     slot::Pushed,
@@ -64,7 +65,11 @@ impl Broker {
 
     /// Keeps a retained message, or removes the topic's one if the payload is empty
     /// [MQTT-3.3.1-5], [MQTT-3.3.1-6].
-    pub(crate) fn retain(&self, run: &Run) -> Result<(), RetainedFull> {
+    pub(crate) fn retain(
+        &self,
+        run: &Run,
+        transaction: &mut Transaction,
+    ) -> Result<(), RetainedFull> {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return Ok(()) };
         let message = (!run.payload().is_empty()).then(|| {
             if run.len() < COPY_BELOW {
@@ -73,7 +78,16 @@ impl Broker {
                 run.clone()
             }
         });
-        self.retained.set(topic, message)
+        self.retained.set(topic, message.clone())?;
+        if self.journal.is_some() && !is_sys(topic.as_str()) {
+            let level = self.durability.level(run).min(match run.qos() {
+                // Nobody waits for it, but it must not be more and more.
+                QoS::AtMostOnce => Level::Os,
+                _ => Level::Disk,
+            });
+            transaction.add(Entry::Retain { topic: topic.as_str().into(), run: message }, level);
+        }
+        Ok(())
     }
 
     /// Leaves a run with each of its receivers. Receivers that the publisher should wait for are
@@ -85,35 +99,62 @@ impl Broker {
         now: Time,
         traffic: &mut Traffic,
         behind: &mut Behind,
+        transaction: &mut Transaction,
     ) -> ReasonCode {
         let mark = self.authorizer.generation();
         let mut forms = Forms::new(run);
         let mut reached = 0;
+        let mut stored = Vec::new();
         let mut leave = |run: Run, target: &Target| {
+            let slot = &target.slot;
+            if let Some(session) = slot.number
+                && run.qos().min(target.granted) != QoS::AtMostOnce
+            {
+                if slot.is_behind(now) {
+                    behind.add(slot);
+                }
+                reached += 1;
+                traffic.copies += u64::from(run.count());
+                return Some(QueueTarget {
+                    session,
+                    slot: slot.clone(),
+                    granted: target.granted,
+                    retain: run.retain() && target.retain_as_published,
+                    identifiers: target.identifiers.clone(),
+                    mark,
+                });
+            }
             let delivery = Delivery {
                 retain: run.retain() && target.retain_as_published,
                 granted: target.granted,
                 identifiers: target.identifiers.clone(),
                 mark,
                 run,
+                seq: None,
             };
             let count = delivery.count();
             match target.slot.push(delivery, now) {
-                Pushed::Gone => return,
+                Pushed::Gone => return None,
                 Pushed::Taken => {}
                 Pushed::Wait => behind.add(&target.slot),
             }
             reached += 1;
             traffic.copies += u64::from(count);
+            None
         };
         for target in &receivers.direct {
-            leave(forms.for_target(target), target);
+            stored.extend(leave(forms.for_target(target), target));
+        }
+        if !stored.is_empty() {
+            self.store(run, stored, transaction);
         }
         for group in &receivers.groups {
             // One member for each message, not for each run.
             for frame in run.frames() {
-                if let Some(member) = group.next_member() {
-                    leave(run.with_frame(&frame), member);
+                let Some(member) = group.next_member() else { continue };
+                let single = run.with_frame(&frame);
+                if let Some(target) = leave(single.clone(), member) {
+                    self.store(&single, vec![target], transaction);
                 }
             }
         }
@@ -122,6 +163,11 @@ impl Broker {
             return ReasonCode::NO_MATCHING_SUBSCRIBERS;
         }
         ReasonCode::SUCCESS
+    }
+
+    fn store(&self, run: &Run, targets: Vec<QueueTarget>, transaction: &mut Transaction) {
+        let level = self.durability.level(run);
+        transaction.add(Entry::Publish { run: run.clone(), targets }, level);
     }
 }
 

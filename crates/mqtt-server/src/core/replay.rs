@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use mqtt_packet::QoS;
-use mqtt_session::{Delivery, Time};
+use mqtt_session::{Delivery, Level, Time};
 use mqtt_topics::{TopicFilter, TopicName, TopicNameRef};
 
-use super::connection::{Connection, Stage};
+use super::{
+    connection::{Connection, Stage},
+    journal::{Entry, Journal, Outcome, QueueTarget, Ticket, Transaction},
+};
 
 /// So many messages are fetched at once; the next page is fetched when these are on their way.
 const PAGE: usize = 256;
@@ -18,12 +21,14 @@ pub(super) struct Replay {
     pub(super) identifiers: Option<Arc<[u32]>>,
     /// The last topic that was looked at.
     pub(super) after: Option<TopicName>,
+    /// What was sent last goes through the journal; it is to be written first.
+    pub(super) waits_for: Ticket,
 }
 
 impl Connection {
     /// Goes on with replays as long as there is room: they are streamed, not collected.
     pub(super) fn poll_replays(&mut self, now: Time) {
-        while self.room() > 0 {
+        while self.room() > 0 && self.may_replay() {
             let Some(replays) = &mut self.replays else { return };
             let Some(replay) = replays.front_mut() else {
                 self.replays = None;
@@ -31,6 +36,7 @@ impl Connection {
             };
             let Stage::Open(client) = &self.stage else { return };
             let mut found = Vec::new();
+            let mut stored = Transaction::new();
             let after = replay.after.as_ref().map(TopicName::as_ref);
             let filter = replay.filter.as_ref();
             let next = self.broker.retained.scan(filter, after, PAGE, now, &mut found);
@@ -47,13 +53,37 @@ impl Connection {
                 if !topic.is_ok_and(|topic| self.broker.may_receive(&slot, topic)) {
                     continue;
                 }
-                self.done_mut().enqueued += 1;
                 self.traffic.replayed += 1;
                 // RETAIN is set, whatever the subscription asks for [MQTT-3.3.1-8].
-                let identifiers = identifiers.clone();
-                let delivery = Delivery { run, granted, retain: true, identifiers, mark };
+                let (identifiers, retain) = (identifiers.clone(), true);
+                if let Some(session) = slot.number
+                    && run.qos().min(granted) != QoS::AtMostOnce
+                {
+                    let slot = slot.clone();
+                    let target = QueueTarget { session, slot, granted, retain, identifiers, mark };
+                    stored.add(Entry::Publish { run, targets: vec![target] }, Level::Os);
+                    continue;
+                }
+                self.done_mut().enqueued += 1;
+                let delivery = Delivery { run, granted, retain, identifiers, mark, seq: None };
                 self.endpoint.deliver(delivery, now);
             }
+            if let Some(journal) = self.broker.journal.as_ref().filter(|_| !stored.is_empty()) {
+                // Refused, they are counted; a retained message can be asked for again.
+                let ticket = journal.append(stored, Some(&slot), now).unwrap_or_default();
+                if let Some(replay) = self.replays.as_mut().and_then(|replays| replays.front_mut())
+                {
+                    replay.waits_for = ticket;
+                }
+            }
         }
+    }
+
+    /// Whether there is more to replay, and what was replayed last is on its way.
+    pub(super) fn may_replay(&self) -> bool {
+        let Some(replays) = &self.replays else { return false };
+        let ticket = replays.front().map(|replay| replay.waits_for).unwrap_or_default();
+        let is_over = |journal: &Journal| journal.outcome(ticket) != Outcome::Pending;
+        self.broker.journal.as_deref().is_none_or(is_over)
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -12,7 +12,8 @@ use std::{
 use mqtt_auth::{Identity, Subject};
 use mqtt_packet::ReasonCode;
 use mqtt_session::{
-    Delivery, Held, Inbox, InboxLimits, Ledger, Pressure, Session, Time, WillRequest, Wire,
+    Delivery, DropReason, Held, Inbox, InboxLimits, Ledger, Pressure, Progress, Session,
+    SessionNumber, Time, WillRequest, Wire,
 };
 use parking_lot::{Mutex, MutexGuard};
 
@@ -31,8 +32,12 @@ pub(crate) struct Slot {
     pub(crate) id: SubscriberId,
     pub(crate) client_id: Arc<str>,
     pub(crate) identity: Identity,
+    /// The session's number in the store; `None` if it is kept in memory alone.
+    pub(crate) number: Option<SessionNumber>,
     /// The form in which the session's connection wants a PUBLISH.
     wire: AtomicU8,
+    /// The last group of the journal whose end the owner waits for.
+    waits_for_group: AtomicU32,
     state: Mutex<SlotState>,
 }
 
@@ -47,7 +52,8 @@ pub(crate) struct SlotState {
     waiting: Option<Box<Waiting>>,
     /// Why the owner has to go.
     pub(crate) leave: Option<ReasonCode>,
-    /// The delivery state, while there is no connection.
+    /// The delivery state, while there is no connection; or as the store knows it, for a connection
+    /// that is about to take it up.
     pub(crate) session: Option<Box<Session>>,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) traffic: Traffic,
@@ -59,6 +65,26 @@ pub(crate) struct SlotState {
     /// A will whose delay runs, and when it is due.
     pub(crate) will: Option<Box<(WillRequest, Time)>>,
     pub(crate) ended: bool,
+    /// There are messages in the store that the owner has not asked for.
+    more_on_disk: bool,
+}
+
+/// What a slot did with messages from the store.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Fed {
+    Taken,
+    /// There is no room, or not this connection: they stay on the disk.
+    Full,
+    /// The session is over.
+    Ended,
+}
+
+/// What an owner learns when it reports.
+pub(crate) struct Exchanged {
+    /// Why it has to go.
+    pub(crate) leave: Option<ReasonCode>,
+    /// There is more in the store: to be fetched by whoever hears it.
+    pub(crate) fetch: bool,
 }
 
 /// Who waits for something of a session.
@@ -86,6 +112,7 @@ impl Slot {
         client_id: Arc<str>,
         identity: Identity,
         limits: Arc<InboxLimits>,
+        number: Option<SessionNumber>,
     ) -> Self {
         let state = SlotState {
             inbox: Inbox::new(limits),
@@ -101,8 +128,17 @@ impl Slot {
             expires_at: None,
             will: None,
             ended: false,
+            more_on_disk: false,
         };
-        Self { id, client_id, identity, wire: AtomicU8::new(0), state: Mutex::new(state) }
+        Self {
+            id,
+            client_id,
+            identity,
+            number,
+            wire: AtomicU8::new(0),
+            waits_for_group: AtomicU32::new(0),
+            state: Mutex::new(state),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, SlotState> {
@@ -167,18 +203,112 @@ impl Slot {
         report: Report,
         into: &mut VecDeque<Delivery>,
         bytes_max: usize,
-    ) -> Option<ReasonCode> {
-        let (waiting, leave) = {
+    ) -> Exchanged {
+        let (waiting, exchanged) = {
             let mut state = self.state.lock();
             state.inbox.report(report.done, report.held);
             state.traffic += report.traffic;
             let relaxed = bytes_max > 0 && state.inbox.drain(into, bytes_max);
             let waiting = state.waiting.as_mut().filter(|_| relaxed);
             let waiting = waiting.map(|waiting| std::mem::take(&mut waiting.publishers));
-            (waiting, state.leave)
+            let fetch = bytes_max > 0 && state.inbox.is_empty() && state.more_on_disk;
+            state.more_on_disk &= !fetch;
+            (waiting, Exchanged { leave: state.leave, fetch })
         };
         wake_all(&waiting.unwrap_or_default());
-        leave
+        exchanged
+    }
+
+    /// Counts messages that the session does not get. Answers false if it is over.
+    pub(crate) fn refuse(&self, reason: DropReason, count: u32) -> bool {
+        let mut done = Ledger::of(count.into());
+        done.drop_messages(reason, count.into());
+        let mut state = self.state.lock();
+        if !state.ended {
+            state.inbox.count(done);
+        }
+        !state.ended
+    }
+
+    /// Messages for the session are in the store. Answers false if it is over.
+    pub(crate) fn note_stored(&self, count: u32) -> bool {
+        let mut state = self.state.lock();
+        if !state.ended {
+            state.inbox.count(Ledger::of(count.into()));
+        }
+        !state.ended
+    }
+
+    /// Leaves messages that are in the store with the connection of this number.
+    pub(crate) fn push_stored(&self, delivery: Delivery, epoch: u64, now: Time) -> Fed {
+        let waker = {
+            let mut state = self.state.lock();
+            if state.ended {
+                return Fed::Ended;
+            }
+            state.inbox.count(Ledger::of(delivery.count().into()));
+            if !state.is_owned_by(epoch) {
+                return Fed::Full;
+            }
+            if !state.inbox.push_stored(delivery, now) {
+                state.more_on_disk = true;
+                return Fed::Full;
+            }
+            state.rouse()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Fed::Taken
+    }
+
+    /// Leaves messages that were fetched from the store with the connection of this number; `more`
+    /// if these are not all. Answers false if it has gone.
+    pub(crate) fn push_fetched(
+        &self,
+        deliveries: Vec<Delivery>,
+        epoch: u64,
+        more: bool,
+        now: Time,
+    ) -> bool {
+        {
+            let mut state = self.state.lock();
+            if !state.is_owned_by(epoch) {
+                return false;
+            }
+            state.more_on_disk = more;
+            for delivery in deliveries {
+                state.inbox.restore(delivery, now);
+            }
+        }
+        self.wake();
+        true
+    }
+
+    /// Tells the connection of this number how far the session is. Answers false if it has gone.
+    pub(crate) fn open(&self, progress: Progress, epoch: u64) -> bool {
+        {
+            let mut state = self.state.lock();
+            if !state.is_owned_by(epoch) {
+                return false;
+            }
+            state.session.get_or_insert_default().continue_from(progress);
+        }
+        self.wake();
+        true
+    }
+
+    /// Whether the receiver is behind, so that publishers should wait for it.
+    pub(crate) fn is_behind(&self, now: Time) -> bool {
+        self.state.lock().inbox.is_pressing(now)
+    }
+
+    /// The owner waits for the end of a group; false if that was known. Called under the lock of the
+    /// journal.
+    pub(crate) fn waits_for_group(&self, group: u64) -> bool {
+        // Groups are far fewer than this can tell apart between two sleeps.
+        let group = u32::try_from(group & u64::from(u32::MAX)).unwrap_or_default();
+        self.waits_for_group.swap(group, Ordering::Relaxed) != group
     }
 
     /// The owner is about to sleep. Answers false if there is something to do after all.
@@ -240,6 +370,11 @@ impl SlotState {
         if std::mem::replace(&mut self.awake, true) { None } else { self.waker.clone() }
     }
 
+    /// Whether the connection of this number has the session.
+    const fn is_owned_by(&self, epoch: u64) -> bool {
+        self.epoch == epoch && self.inbox.is_online() && !self.ended
+    }
+
     /// Whether the session is still without a connection since the one of this number.
     pub(crate) const fn is_abandoned(&self, epoch: u64) -> bool {
         self.epoch == epoch && !self.inbox.is_online()
@@ -250,6 +385,7 @@ impl SlotState {
         self.waker = None;
         self.awake = true;
         self.leave = None;
+        self.more_on_disk = false;
         self.waiting.take().map(|waiting| *waiting).unwrap_or_default()
     }
 }
@@ -273,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_session_is_small() {
-        // With the two counts of its Arc it takes 384 bytes; the next size is 448.
-        assert!(size_of::<Slot>() <= 368);
+        // With the two counts of its Arc it takes 448 bytes; the next size is 512.
+        assert!(size_of::<Slot>() <= 432, "{}", size_of::<Slot>());
     }
 }

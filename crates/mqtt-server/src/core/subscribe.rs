@@ -7,10 +7,13 @@ use mqtt_packet::{
     PacketType, QoS, ReasonCode, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe,
     Version,
 };
+use mqtt_session::StoredSubscription;
 use mqtt_topics::{SubscriptionFilter, TopicError};
 
 use super::{
     connection::{Connection, Stage},
+    journal::{Entry, Ticket},
+    pressure::Answer,
     replay::Replay,
     slot::Slot,
 };
@@ -40,7 +43,11 @@ impl Connection {
                 Err(reason) => return self.endpoint.disconnect(reason),
             }
         }
-        self.endpoint.suback(subscribe.packet_id, &reasons);
+        if self.transaction.is_awaited() {
+            self.pressure.owe(Answer::SubAck(subscribe.packet_id, reasons));
+        } else {
+            self.endpoint.suback(subscribe.packet_id, &reasons);
+        }
     }
 
     fn subscribe_one(
@@ -90,6 +97,11 @@ impl Connection {
             return Ok(ReasonCode::QUOTA_EXCEEDED);
         }
         let is_new = self.broker.routing.subscribe(slot.id, filter, subscription);
+        if let Some(session) = slot.number {
+            let Subscription { options, identifier } = subscription;
+            let stored = StoredSubscription { session, filter: text.into(), options, identifier };
+            self.transaction.add(Entry::Subscribe(stored), self.broker.durability.level);
+        }
         self.replay(filter, granted, options.retain_handling, is_new, identifier);
         Ok(ReasonCode(granted.bits()))
     }
@@ -126,6 +138,7 @@ impl Connection {
                 granted,
                 identifiers: identifier.map(|identifier| [identifier].into()),
                 after: None,
+                waits_for: Ticket::default(),
             });
         }
     }
@@ -146,6 +159,10 @@ impl Connection {
                 Ok(filter) => {
                     slot.lock().subscriptions.remove(text);
                     let existed = self.broker.routing.unsubscribe(slot.id, filter);
+                    if let Some(session) = slot.number {
+                        let entry = Entry::Unsubscribe { session, filter: text.into() };
+                        self.transaction.add(entry, self.broker.durability.level);
+                    }
                     reasons.push(if existed {
                         ReasonCode::SUCCESS.0
                     } else {
@@ -158,7 +175,11 @@ impl Connection {
                 },
             }
         }
-        self.endpoint.unsuback(unsubscribe.packet_id, &reasons);
+        if self.transaction.is_awaited() {
+            self.pressure.owe(Answer::UnsubAck(unsubscribe.packet_id, reasons));
+        } else {
+            self.endpoint.unsuback(unsubscribe.packet_id, &reasons);
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the server says about itself under `$SYS`.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use mqtt_packet::QoS;
 use mqtt_session::{DropReason, MessageParts, Run, Time};
@@ -50,12 +53,23 @@ impl Broker {
             ("bytes/received", totals.traffic.bytes_received),
             ("bytes/sent", totals.traffic.bytes_sent),
         ];
+        let journal = self.journal.iter().flat_map(|journal| {
+            let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+            [
+                ("store/commits", count(&journal.meter.groups)),
+                ("store/transactions", count(&journal.meter.transactions)),
+                ("store/failures", count(&journal.meter.failures)),
+                ("store/commit time/microseconds", count(&journal.meter.commit_micros)),
+                ("store/ready", u64::from(journal.is_ready())),
+            ]
+        });
+        let numbers = numbers.into_iter().chain(journal);
         let version = concat!("surgemq ", env!("CARGO_PKG_VERSION"));
         let dropped = DropReason::ALL.into_iter().map(|reason| {
             let topic = format!("messages/dropped/{}", reason.name());
             (topic, totals.ledger.dropped(reason).to_string())
         });
-        let numbers = numbers.into_iter().map(|(topic, n)| (topic.to_owned(), n.to_string()));
+        let numbers = numbers.map(|(topic, n)| (topic.to_owned(), n.to_string()));
         [("version".to_owned(), version.to_owned())]
             .into_iter()
             .chain(numbers)

@@ -1,8 +1,8 @@
 //! The one place where the server reads a clock.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mqtt_session::Time;
+use mqtt_session::{Time, WallClock};
 
 /// A monotonic clock that starts with the server. A wall clock that jumps does not move it.
 #[derive(Copy, Clone, Debug)]
@@ -13,6 +13,14 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn new() -> Self {
         Self { start: Instant::now() }
+    }
+
+    /// How the clock stands to the calendar. A calendar that is set anew later changes nothing.
+    pub(crate) fn wall(&self) -> WallClock {
+        let start = SystemTime::now().checked_sub(self.start.elapsed());
+        let since = start.and_then(|start| start.duration_since(UNIX_EPOCH).ok());
+        let millis = since.map_or(0, |since| since.as_millis());
+        WallClock { millis_at_zero: u64::try_from(millis).unwrap_or(u64::MAX) }
     }
 
     pub(crate) fn now(&self) -> Time {

@@ -338,6 +338,10 @@ mod tests {
     #[test]
     fn a_task_is_small() {
         // With what tokio adds for a task it takes 512 bytes; the next size is 640.
-        assert!(size_of::<Driver<tokio::net::TcpStream>>() <= 408);
+        assert!(
+            size_of::<Driver<tokio::net::TcpStream>>() <= 408,
+            "{}",
+            size_of::<Driver<tokio::net::TcpStream>>()
+        );
     }
 }

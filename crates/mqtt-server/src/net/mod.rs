@@ -2,5 +2,6 @@
 
 pub(crate) mod clock;
 pub(crate) mod driver;
+pub(crate) mod journal;
 pub(crate) mod listen;
 pub(crate) mod websocket;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use mqtt_packet::{Packet, PacketId, QoS, Version};
 use mqtt_session::MemoryStore;
+use mqtt_testkit::within;
 
-use crate::harness::{Broker, Peer, builder, persistent};
+use crate::harness::{Broker, PATIENCE_SECS, Peer, builder, persistent};
 
 async fn start(store: &Arc<MemoryStore>) -> Broker {
     Broker::start(builder(|_| {}).sessions(store.clone())).await
@@ -44,8 +45,13 @@ async fn sessions_come_back_with_their_queues() {
         // The subscription holds as well.
         subscriber.publish("t", b"4", 0).await;
         assert_eq!(subscriber.message().await.1, "4");
-        subscriber.ping().await;
-        subscriber.ping().await;
+        // PUBREL for the message of QoS 2 goes out when PUBREC is written.
+        let completed = async {
+            while second.handle.totals().ledger.held() != 0 {
+                subscriber.ping().await;
+            }
+        };
+        within(PATIENCE_SECS, "PUBREL", completed).await;
         let report = second.stop().await;
         assert_eq!(report.messages, 0);
     }

@@ -480,6 +480,14 @@ impl ServerEndpoint {
         }
     }
 
+    /// Does not send messages that come from a disk. Answers false if they were finished before.
+    pub fn skip(&mut self, delivery: &Delivery) -> bool {
+        match (&mut self.state, delivery.seq) {
+            (State::Open(open), Some(number)) => open.link.session.sender.skip(number.get()),
+            _ => true,
+        }
+    }
+
     /// Ends the connection: a 5.0 client is told why, before that there is only the close.
     pub fn disconnect(&mut self, reason: ReasonCode) {
         match &mut self.state {

@@ -185,7 +185,7 @@ fn a_replay_leaves_out_what_may_not_be_read() {
 
 #[test]
 fn what_was_queued_by_another_server_is_asked_for_again() {
-    let mut world = World::new();
+    let mut world = World::durable();
     let client = world.connect(&persistent(Version::V5, "client"));
     let publisher = world.connect(&hello(Version::V5, "publisher"));
     world.subscribe(client, "#", 1);

@@ -12,6 +12,8 @@ mod client;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod durable;
+#[cfg(test)]
 mod expiry;
 #[cfg(test)]
 mod flow;

@@ -9,18 +9,24 @@ use async_trait::async_trait;
 use mqtt_auth::{
     Action, Authenticator, Authorizer, Exchange, Identity, Login, Refusal, Step, Subject, Verdict,
 };
-use mqtt_session::MemoryStore;
+use mqtt_session::{SessionStore, WallClock};
 use parking_lot::Mutex;
 
 use crate::{
     core::broker::{Broker, Parts},
+    durability::Durability,
     limits::Limits,
     retained::{MemoryRetained, RetainedCount},
     routing::MemoryRouting,
 };
 
 /// A broker with [`Names`] and these rules.
-pub(super) fn broker(limits: Limits, rules: &Arc<Rules>) -> Arc<Broker> {
+pub(super) fn broker(
+    limits: Limits,
+    rules: &Arc<Rules>,
+    store: Option<Arc<dyn SessionStore>>,
+    clock: WallClock,
+) -> Arc<Broker> {
     let room =
         RetainedCount { messages: limits.retained_messages_max, bytes: limits.retained_bytes_max };
     Arc::new(Broker::new(Parts {
@@ -29,7 +35,9 @@ pub(super) fn broker(limits: Limits, rules: &Arc<Rules>) -> Arc<Broker> {
         authorizer: rules.clone(),
         routing: Arc::new(MemoryRouting::new()),
         retained: Arc::new(MemoryRetained::new(room)),
-        store: Arc::new(MemoryStore::default()),
+        store,
+        durability: Durability::default(),
+        clock,
         entropy: crate::entropy::unguessable,
     }))
 }

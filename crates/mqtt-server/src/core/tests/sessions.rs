@@ -307,7 +307,7 @@ fn the_server_has_the_last_word_on_the_expiry() {
 
 #[test]
 fn another_broker_takes_a_session_up_where_it_was() {
-    let mut world = World::new();
+    let mut world = World::durable();
     let client = world.connect(&persistent(Version::V5, "client").user("alice"));
     let publisher = world.connect(&hello(Version::V5, "publisher"));
     world.subscribe(client, "+", 2);

@@ -6,7 +6,7 @@ use mqtt_packet::{
     Delivery, Disconnect, Packet, Publish, PublishProperties, QoS, ReasonCode, Subscribe,
     SubscribeFilters, SubscribeProperties, SubscriptionOptions, Unsubscribe, UnsubscribeFilters,
 };
-use mqtt_session::{Session, Time, time::earliest};
+use mqtt_session::{MemoryStore, Session, SessionStore, Time, WallClock, time::earliest};
 
 use super::{
     client::{Client, Message, Seen},
@@ -34,6 +34,10 @@ pub(super) struct World {
     clients: Vec<Client>,
     /// Messages that came with sessions of another server.
     restored: u64,
+    store: Option<Arc<dyn SessionStore>>,
+    clock: WallClock,
+    /// Whether the journal is written whenever nobody has anything else to do.
+    pub(super) writes: bool,
 }
 
 impl World {
@@ -43,24 +47,45 @@ impl World {
 
     /// A world with other limits.
     pub(super) fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::start(change, None, WallClock::default())
+    }
+
+    /// A world whose broker keeps what it has to in a store.
+    pub(super) fn durable() -> Self {
+        Self::on(Arc::new(MemoryStore::default()))
+    }
+
+    /// A world whose broker keeps what it has to in this store.
+    pub(super) fn on(store: Arc<dyn SessionStore>) -> Self {
+        Self::start(|_| {}, Some(store), WallClock { millis_at_zero: 1_000_000_000_000 })
+    }
+
+    fn start(
+        change: impl FnOnce(&mut Limits),
+        store: Option<Arc<dyn SessionStore>>,
+        clock: WallClock,
+    ) -> Self {
         let mut limits = Limits::default();
         change(&mut limits);
         let rules = Arc::default();
-        let broker = broker(limits, &rules);
-        Self { broker, rules, now: Time::ZERO, clients: Vec::new(), restored: 0 }
+        let broker = broker(limits, &rules, store.clone(), clock);
+        let (now, clients, writes) = (Time::ZERO, Vec::new(), true);
+        let mut world = Self { broker, rules, now, clients, restored: 0, store, clock, writes };
+        world.broker.load(world.now).unwrap();
+        world.restored = world.broker.totals().ledger.enqueued;
+        world
     }
 
-    /// A world whose broker has the sessions that this one keeps.
+    /// A world whose broker starts with what the store of this one holds at this moment: what was
+    /// not written is gone with the process.
     pub(super) fn restart(&self) -> Self {
-        let mut next = Self::new();
-        for slot in self.broker.registry.all() {
-            self.broker.save(&slot, self.now);
-        }
-        for record in self.broker.store.load().unwrap() {
-            next.broker.restore(record, next.now);
-        }
-        next.restored = next.broker.totals().ledger.enqueued;
-        next
+        self.restart_after(0)
+    }
+
+    /// The same, when some time has passed.
+    pub(super) fn restart_after(&self, millis: u64) -> Self {
+        let millis_at_zero = self.clock.millis(self.now.after_millis(millis));
+        Self::start(|_| {}, self.store.clone(), WallClock { millis_at_zero })
     }
 
     /// Opens a connection and says nothing.
@@ -236,10 +261,15 @@ impl World {
     /// wake-up.
     pub(super) fn run(&mut self) {
         let now = self.now;
-        while self.turn_all() {}
+        while self.turn_all() || (self.writes && self.write()) {}
         for client in &mut self.clients {
             assert!(!client.step(now), "{}: it had something to do and was not woken", client.id);
         }
+    }
+
+    /// Writes the journal, once. Answers whether there was anything to write.
+    pub(super) fn write(&mut self) -> bool {
+        self.broker.journal.as_ref().is_some_and(|journal| journal.commit(self.now))
     }
 
     fn turn_all(&mut self) -> bool {
@@ -299,6 +329,10 @@ impl World {
             let state = slot.lock();
             let session = state.session.as_deref().map(Session::held).unwrap_or_default();
             held += state.inbox.queued() + session.messages as u64;
+            drop(state);
+            if let (Some(number), Some(journal)) = (slot.number, &self.broker.journal) {
+                held += journal.on_disk(number);
+            }
         }
         let totals = self.broker.totals();
         let (traffic, ledger) = (totals.traffic, totals.ledger);
@@ -318,6 +352,8 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            self.writes = true;
+            self.run();
             self.assert_balanced();
         }
     }

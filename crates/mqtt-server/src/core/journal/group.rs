@@ -1,0 +1,257 @@
+//! One group on its way to the store, and what follows from it.
+
+use std::{num::NonZeroU64, sync::Arc};
+
+use bytes::Bytes;
+use mqtt_session::{
+    Change, Delivery, DropReason, InboxLimits, QueuePlace, QueuedMessage, Run, SessionNumber,
+    StoredMessage, Time, WallClock,
+};
+
+use super::{
+    Entry, Journal, QueueTarget, Queues, ended,
+    queue::{Loaded, Queue},
+};
+use crate::core::slot::{Fed, Slot};
+
+/// So many bytes of messages are fetched at once.
+const PAGE_BYTES: usize = 128 * 1024;
+
+/// The changes of a group, and what is to be done when they are written.
+pub(super) struct Group<'a> {
+    queues: &'a mut Queues,
+    limits: InboxLimits,
+    clock: WallClock,
+    pub(super) changes: Vec<Change>,
+    deliveries: Vec<(QueueTarget, Placed)>,
+    fetches: Vec<(SessionNumber, Arc<Slot>, Option<u64>)>,
+}
+
+/// Messages that have their place in a queue.
+struct Placed {
+    run: Run,
+    seq: u64,
+    shared: Option<u64>,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(queues: &'a mut Queues, limits: InboxLimits, clock: WallClock) -> Self {
+        let (changes, deliveries, fetches) = (Vec::new(), Vec::new(), Vec::new());
+        Self { queues, limits, clock, changes, deliveries, fetches }
+    }
+
+    pub(super) fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::Publish { run, targets } => self.publish(&run, targets),
+            Entry::Retain { topic, run } => {
+                let message = run.map(|run| StoredMessage::new(&run, self.clock));
+                self.changes.push(Change::Retain { topic, message });
+            }
+            Entry::Session(session) => {
+                self.queues.by_session.entry(session.number).or_insert_with(Queue::new);
+                self.changes.push(Change::Session(session));
+            }
+            Entry::End(session) => {
+                if self.queues.by_session.remove(&session).is_some() {
+                    self.changes.push(Change::End(session));
+                }
+            }
+            Entry::Subscribe(subscription) => self.changes.push(Change::Subscribe(subscription)),
+            Entry::Unsubscribe { session, filter } => {
+                self.changes.push(Change::Unsubscribe { session, filter });
+            }
+            Entry::Progress { session, progress } => {
+                self.advance(session, progress);
+            }
+            Entry::Park { session, progress } => {
+                if let Some(queue) = self.advance(session, progress) {
+                    queue.park();
+                }
+            }
+            Entry::Received { session, ids } => {
+                if self.queues.by_session.contains_key(&session) {
+                    self.changes.push(Change::Received { session, ids });
+                }
+            }
+            Entry::Sync => {}
+            Entry::Open { session, slot, epoch } => self.fetches.push((session, slot, Some(epoch))),
+            Entry::Fetch { session, slot } => self.fetches.push((session, slot, None)),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        session: SessionNumber,
+        progress: mqtt_session::Progress,
+    ) -> Option<&mut Queue> {
+        let queue = self.queues.by_session.get_mut(&session)?;
+        let finished = queue.advance(progress.clone());
+        self.changes.push(Change::Progress { session, progress, finished });
+        Some(queue)
+    }
+
+    /// Gives messages their places, as far as there is room. They are kept once if there are several.
+    fn publish(&mut self, run: &Run, targets: Vec<QueueTarget>) {
+        let first = self.deliveries.len();
+        let mut places = Vec::with_capacity(targets.len());
+        let shared = (targets.len() > 1).then(|| {
+            self.queues.last_shared += 1;
+            self.queues.last_shared
+        });
+        for target in targets {
+            let Some(queue) = self.queues.by_session.get_mut(&target.session) else {
+                // It ended; nobody wrote that down yet.
+                self.deliveries.push((target, Placed { run: run.clone(), seq: 0, shared: None }));
+                continue;
+            };
+            let room = queue.room(run.count(), &self.limits);
+            if room < run.count() {
+                target.slot.refuse(DropReason::QueueFull, run.count() - room);
+            }
+            let Some(kept) = run.first(room) else { continue };
+            let seq = queue.next;
+            queue.next += u64::from(room);
+            queue.bytes += kept.len() as u64;
+            let place = QueuePlace {
+                session: target.session,
+                seq,
+                granted: target.granted,
+                retain: target.retain,
+                identifiers: target.identifiers.clone(),
+            };
+            if room == run.count() {
+                places.push(place);
+                self.deliveries.push((target, Placed { run: kept, seq, shared }));
+            } else {
+                let message = StoredMessage::new(&kept, self.clock);
+                self.changes.push(Change::Enqueue { message, shared: None, places: vec![place] });
+                self.deliveries.push((target, Placed { run: kept, seq, shared: None }));
+            }
+        }
+        let shared = shared.filter(|_| places.len() > 1);
+        if shared.is_none() {
+            // One place is left of several: the messages stand in it.
+            for (_, placed) in self.deliveries.iter_mut().skip(first) {
+                placed.shared = None;
+            }
+        }
+        if !places.is_empty() {
+            let message = StoredMessage::new(run, self.clock);
+            self.changes.push(Change::Enqueue { message, shared, places });
+        }
+    }
+
+    /// The group is written: messages go to the connections that want them.
+    pub(super) fn hand_on(self, journal: &Journal, now: Time) {
+        let Self { queues, deliveries, fetches, clock, .. } = self;
+        for (target, placed) in deliveries {
+            let count = placed.run.count();
+            let taken = match queues.by_session.get_mut(&target.session) {
+                Some(queue) => feed(queue, target, placed, now),
+                None => false,
+            };
+            if !taken {
+                journal.lose(ended(count));
+            }
+        }
+        for (session, slot, epoch) in fetches {
+            let Some(queue) = queues.by_session.get_mut(&session) else { continue };
+            if let Some(epoch) = epoch
+                && !open(queue, &slot, epoch)
+            {
+                continue;
+            }
+            if let Err(error) = fetch(journal, session, queue, &slot, clock, now) {
+                tracing::error!(client_id = ?slot.client_id, %error, "cannot read a session's queue");
+                slot.ask_to_leave(mqtt_packet::ReasonCode::UNSPECIFIED_ERROR, None);
+            }
+        }
+    }
+
+    /// The group is not written: its messages are refused. Answers what has happened all the same
+    /// and has to be written some time.
+    pub(super) fn give_up(self, journal: &Journal) -> Vec<Change> {
+        for (target, placed) in self.deliveries {
+            if let Some(queue) = self.queues.by_session.get_mut(&target.session) {
+                // Nothing was placed behind it: the numbers are given again.
+                if placed.seq > 0 {
+                    queue.next = queue.next.min(placed.seq);
+                }
+                queue.bytes = queue.bytes.saturating_sub(placed.run.len() as u64);
+            }
+            journal.not_stored(&[target], placed.run.count());
+        }
+        let is_fact = |change: &Change| !matches!(change, Change::Enqueue { .. });
+        self.changes.into_iter().filter(is_fact).collect()
+    }
+}
+
+/// Leaves messages that were just written with the connection, if it has all that was before them.
+/// Answers false if the session is over.
+fn feed(queue: &mut Queue, target: QueueTarget, placed: Placed, now: Time) -> bool {
+    let QueueTarget { slot, granted, retain, identifiers, mark, .. } = target;
+    let Placed { run, seq, shared } = placed;
+    let (count, bytes) = (run.count(), run.len() as u64);
+    let delivery = Delivery { run, granted, retain, identifiers, mark, seq: NonZeroU64::new(seq) };
+    if queue.feeds == 0 || queue.cursor > seq {
+        return slot.note_stored(count);
+    }
+    match slot.push_stored(delivery, queue.feeds, now) {
+        Fed::Taken => queue.load(Loaded { seq, count, bytes, shared }),
+        Fed::Full => queue.feeds = 0,
+        Fed::Ended => return false,
+    }
+    true
+}
+
+/// A connection takes the session up: it is told how far the session is.
+fn open(queue: &mut Queue, slot: &Slot, epoch: u64) -> bool {
+    queue.park();
+    let is_there = slot.open(queue.progress.clone(), epoch);
+    if is_there {
+        queue.epoch = epoch;
+    }
+    is_there
+}
+
+/// Gives a connection its next messages. When it has all, it gets new ones as they are written.
+fn fetch(
+    journal: &Journal,
+    session: SessionNumber,
+    queue: &mut Queue,
+    slot: &Slot,
+    clock: WallClock,
+    now: Time,
+) -> Result<(), mqtt_session::StoreError> {
+    if queue.epoch == 0 || queue.feeds != 0 {
+        return Ok(());
+    }
+    let mut page = Vec::new();
+    if queue.cursor < queue.next {
+        page = journal.store.read(session, queue.cursor, PAGE_BYTES)?;
+    }
+    if page.is_empty() {
+        // What is between, if anything, was never written.
+        queue.cursor = queue.next;
+    }
+    let mut deliveries = Vec::with_capacity(page.len());
+    for QueuedMessage { place, message, shared } in page {
+        let (count, bytes) = (message.count, message.frames.len() as u64);
+        queue.load(Loaded { seq: place.seq, count, bytes, shared });
+        let message = StoredMessage { frames: Bytes::copy_from_slice(&message.frames), ..message };
+        deliveries.push(Delivery {
+            run: message.run(clock),
+            granted: place.granted,
+            retain: place.retain,
+            identifiers: place.identifiers,
+            // The access rules may have changed since.
+            mark: u64::MAX,
+            seq: NonZeroU64::new(place.seq),
+        });
+    }
+    let has_all = queue.cursor >= queue.next;
+    if slot.push_fetched(deliveries, queue.epoch, !has_all, now) && has_all {
+        queue.feeds = queue.epoch;
+    }
+    Ok(())
+}

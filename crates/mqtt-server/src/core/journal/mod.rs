@@ -1,0 +1,383 @@
+//! What has to be on a disk before it is acknowledged, and the order in which it gets there.
+//!
+//! ```text
+//! connections ── append ──> the next group ── commit ──> the store ── then ──> deliveries to their
+//!                           (collects while the group before it is written)    inboxes, and whoever
+//!                                                                              waits is woken
+//! ```
+//!
+//! A connection appends what belongs together as one [`Transaction`], after it has worked off what
+//! it read, and gets a [`Ticket`] for it. One thread, or a test, calls [`Journal::commit`]: it writes
+//! everything that came since the last time as one group.
+//!
+//! The queues of sessions are only touched by `commit`, so the order of a queue is that of the
+//! journal. A message goes to the inbox of its receiver when it is committed: if the receiver is
+//! connected and has taken what was before it. Otherwise it stays on the disk and is fetched.
+
+mod group;
+mod queue;
+mod restore;
+mod transaction;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use mqtt_packet::ReasonCode;
+use mqtt_session::{
+    Change, InboxLimits, Ledger, Level, SessionNumber, SessionStore, StoreError, StoreErrorKind,
+    Time, WallClock,
+};
+use parking_lot::{Condvar, Mutex};
+
+pub(crate) use self::transaction::{Entry, QueueTarget, Transaction};
+use self::{group::Group, queue::Queue};
+use super::slot::Slot;
+
+/// Above so many bytes in the next group, whoever waits for it is not read from.
+const PENDING_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Progress of sessions alone is not worth a group at once: it may wait so long for company.
+const LAZY: Duration = Duration::from_millis(20);
+
+/// A full store is asked again so often.
+const RETRY_MILLIS: u64 = 1_000;
+
+/// A place in the journal: the number of a group.
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Debug, Default)]
+pub(crate) struct Ticket(u64);
+
+/// What has become of a [`Ticket`].
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Outcome {
+    Pending,
+    /// As safe as was asked for.
+    Safe,
+    /// The store did not take it.
+    Refused(ReasonCode),
+}
+
+/// The journal of a server with a store.
+pub(crate) struct Journal {
+    store: Arc<dyn SessionStore>,
+    pub(crate) clock: WallClock,
+    limits: InboxLimits,
+    pending: Mutex<Pending>,
+    work: Condvar,
+    /// The number of the last group that is over.
+    over: AtomicU64,
+    /// Groups that failed, and why; hardly ever any.
+    failed: Mutex<BTreeMap<u64, ReasonCode>>,
+    has_failed: AtomicBool,
+    queues: Mutex<Queues>,
+    last_session: AtomicU64,
+    /// What became of messages whose sessions were gone before they were written.
+    lost: Mutex<Ledger>,
+    pub(crate) meter: Meter,
+}
+
+/// What is to be written next.
+#[derive(Default)]
+struct Pending {
+    group: u64,
+    entries: Vec<Entry>,
+    /// Changes of a group that the store had no room for.
+    again: Vec<Change>,
+    level: Level,
+    /// Somebody waits for it.
+    is_urgent: bool,
+    bytes: usize,
+    waiting: Vec<Arc<Slot>>,
+    state: State,
+    is_stopping: bool,
+}
+
+/// What the store lets us do.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+enum State {
+    #[default]
+    Ready,
+    /// There is no room; a group is tried again at this time.
+    Full(Time),
+    /// The disk failed, for good.
+    Failed,
+}
+
+/// The queues of all sessions in the store.
+#[derive(Default)]
+pub(crate) struct Queues {
+    by_session: HashMap<SessionNumber, Queue>,
+    last_shared: u64,
+}
+
+/// What the journal has done so far, for whoever watches.
+#[derive(Default)]
+pub(crate) struct Meter {
+    pub(crate) groups: AtomicU64,
+    pub(crate) transactions: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    /// How long the last groups took, in microseconds: a mean that forgets.
+    pub(crate) commit_micros: AtomicU64,
+}
+
+impl Journal {
+    pub(crate) fn new(store: Arc<dyn SessionStore>, limits: InboxLimits, clock: WallClock) -> Self {
+        Self {
+            store,
+            clock,
+            limits,
+            pending: Mutex::new(Pending { group: 1, ..Pending::default() }),
+            work: Condvar::new(),
+            over: AtomicU64::new(0),
+            failed: Mutex::default(),
+            has_failed: AtomicBool::new(false),
+            queues: Mutex::default(),
+            last_session: AtomicU64::new(0),
+            lost: Mutex::default(),
+            meter: Meter::default(),
+        }
+    }
+
+    /// A number that no session had before.
+    pub(crate) fn next_session(&self) -> SessionNumber {
+        SessionNumber(self.last_session.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Appends a transaction. `waiter` is woken when its group is over; without one, nobody waits.
+    ///
+    /// # Errors
+    /// The store takes nothing that somebody waits for. The transaction is dropped then, but for
+    /// what has already happened, and its messages are counted.
+    pub(crate) fn append(
+        &self,
+        transaction: Transaction,
+        waiter: Option<&Arc<Slot>>,
+        now: Time,
+    ) -> Result<Ticket, ReasonCode> {
+        let is_urgent = waiter.is_some();
+        let transaction = transaction.contents();
+        let mut pending = self.pending.lock();
+        if let Some(reason) = pending.state.refuses(now).filter(|_| is_urgent) {
+            let facts = transaction.entries.into_iter().filter_map(|entry| match entry {
+                Entry::Publish { run, targets } => {
+                    self.not_stored(&targets, run.count());
+                    None
+                }
+                entry => Some(entry),
+            });
+            pending.entries.extend(facts);
+            return Err(reason);
+        }
+        self.meter.transactions.fetch_add(1, Ordering::Relaxed);
+        pending.bytes += transaction.bytes;
+        pending.level = pending.level.max(transaction.level);
+        pending.entries.extend(transaction.entries);
+        let wakes = is_urgent && !pending.is_urgent || pending.entries.len() == 1;
+        pending.is_urgent |= is_urgent;
+        if let Some(waiter) = waiter
+            && waiter.waits_for_group(pending.group)
+        {
+            pending.waiting.push(waiter.clone());
+        }
+        let ticket = Ticket(pending.group);
+        drop(pending);
+        if wakes {
+            self.work.notify_one();
+        }
+        Ok(ticket)
+    }
+
+    /// What has become of a ticket.
+    pub(crate) fn outcome(&self, ticket: Ticket) -> Outcome {
+        if ticket.0 > self.over.load(Ordering::Acquire) {
+            return Outcome::Pending;
+        }
+        if self.has_failed.load(Ordering::Relaxed)
+            && let Some(reason) = self.failed.lock().get(&ticket.0)
+        {
+            return Outcome::Refused(*reason);
+        }
+        Outcome::Safe
+    }
+
+    /// Whether so much waits for the disk that no more should be read.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.pending.lock().bytes > PENDING_BYTES_MAX
+    }
+
+    /// Waits until there is something to commit. Answers false when the journal is stopped and
+    /// everything is written.
+    pub(crate) fn wait(&self, now: impl Fn() -> Time) -> bool {
+        let mut pending = self.pending.lock();
+        loop {
+            if let State::Full(retry) = pending.state
+                && !pending.is_stopping
+                && now() < retry
+            {
+                let left = Duration::from_millis(retry.millis_since(now()));
+                self.work.wait_for(&mut pending, left);
+                continue;
+            }
+            let has_work = !pending.entries.is_empty() || !pending.again.is_empty();
+            match (has_work, pending.is_urgent || pending.is_stopping) {
+                (true, true) => return true,
+                (true, false) => {
+                    if self.work.wait_for(&mut pending, LAZY).timed_out() {
+                        return true;
+                    }
+                }
+                (false, _) if pending.is_stopping => return false,
+                (false, _) => self.work.wait(&mut pending),
+            }
+        }
+    }
+
+    /// Writes what is there, and ends [`Journal::wait`] then.
+    pub(crate) fn stop(&self) {
+        self.pending.lock().is_stopping = true;
+        self.work.notify_one();
+    }
+
+    /// Writes everything that was appended as one group; then hands it on. Answers whether there was
+    /// anything.
+    pub(crate) fn commit(&self, now: Time) -> bool {
+        let Some(taken) = self.take(now) else { return false };
+        let mut queues = self.queues.lock();
+        let mut group = Group::new(&mut queues, self.limits, self.clock);
+        group.changes = taken.again;
+        for entry in taken.entries {
+            group.add(entry);
+        }
+        let needs_store = !group.changes.is_empty() || taken.level > Level::Memory;
+        let written = match needs_store {
+            true => self.store.commit(&group.changes, taken.level),
+            false => Ok(()),
+        };
+        match written {
+            Ok(()) => {
+                self.pending.lock().state.recover();
+                group.hand_on(self, now);
+            }
+            Err(error) => self.fail(taken.group, &error, group, now),
+        }
+        drop(queues);
+        self.meter.groups.fetch_add(1, Ordering::Relaxed);
+        self.over.store(taken.group, Ordering::Release);
+        for slot in taken.waiting {
+            slot.wake();
+        }
+        true
+    }
+
+    fn take(&self, now: Time) -> Option<Pending> {
+        let mut pending = self.pending.lock();
+        let has_work = !pending.entries.is_empty() || !pending.again.is_empty();
+        let is_early = matches!(pending.state, State::Full(retry) if now < retry);
+        if !has_work || (is_early && !pending.is_stopping && !pending.is_urgent) {
+            return None;
+        }
+        let next = Pending {
+            group: pending.group + 1,
+            level: Level::Memory,
+            state: pending.state,
+            is_stopping: pending.is_stopping,
+            ..Pending::default()
+        };
+        Some(std::mem::replace(&mut pending, next))
+    }
+
+    /// Nothing of the group is acknowledged. What has happened already is written as soon as there
+    /// is room; what was only asked for is gone.
+    fn fail(&self, number: u64, error: &StoreError, group: Group<'_>, now: Time) {
+        let (reason, state) = match error.kind {
+            StoreErrorKind::Full => {
+                (ReasonCode::QUOTA_EXCEEDED, State::Full(now.after_millis(RETRY_MILLIS)))
+            }
+            _ => (ReasonCode::UNSPECIFIED_ERROR, State::Failed),
+        };
+        let facts = group.give_up(self);
+        self.meter.failures.fetch_add(1, Ordering::Relaxed);
+        self.failed.lock().insert(number, reason);
+        self.has_failed.store(true, Ordering::Relaxed);
+        let mut pending = self.pending.lock();
+        if pending.state != state {
+            tracing::error!(%error, "the store fails: durable messages are refused");
+        }
+        if state != State::Failed {
+            pending.again = facts;
+        }
+        if pending.state != State::Failed {
+            pending.state = state;
+        }
+    }
+
+    /// Counts messages for sessions that did not live to see them written.
+    fn lose(&self, ledger: Ledger) {
+        *self.lost.lock() += ledger;
+    }
+
+    /// Counts messages that the store did not take.
+    fn not_stored(&self, targets: &[QueueTarget], count: u32) {
+        for target in targets {
+            if !target.slot.refuse(mqtt_session::DropReason::NotStored, count) {
+                self.lose(ended(count));
+            }
+        }
+    }
+
+    /// What became of messages whose sessions were gone before they were written.
+    pub(crate) fn lost(&self) -> Ledger {
+        *self.lost.lock()
+    }
+
+    /// Whether the store takes messages.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.pending.lock().state == State::Ready
+    }
+
+    /// Messages of a session that are on the disk alone.
+    #[cfg(test)]
+    pub(crate) fn on_disk(&self, session: SessionNumber) -> u64 {
+        self.queues.lock().by_session.get(&session).map_or(0, Queue::on_disk)
+    }
+}
+
+impl Meter {
+    /// A group took so long.
+    pub(crate) fn note(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let mean = self.commit_micros.load(Ordering::Relaxed);
+        // Only the journal's thread writes it.
+        self.commit_micros.store((mean * 15 + took) / 16, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    fn refuses(self, now: Time) -> Option<ReasonCode> {
+        match self {
+            Self::Ready => None,
+            // The first that comes after a while is a try.
+            Self::Full(retry) => (now < retry).then_some(ReasonCode::QUOTA_EXCEEDED),
+            Self::Failed => Some(ReasonCode::UNSPECIFIED_ERROR),
+        }
+    }
+
+    fn recover(&mut self) {
+        if matches!(self, Self::Full(_)) {
+            tracing::info!("the store has room again: durable messages are taken");
+            *self = Self::Ready;
+        }
+    }
+}
+
+/// Messages for a session that is over.
+fn ended(count: u32) -> Ledger {
+    let mut ledger = Ledger::of(count.into());
+    ledger.drop_messages(mqtt_session::DropReason::SessionEnded, count.into());
+    ledger
+}

@@ -1,0 +1,114 @@
+//! What a connection hands to the journal in one piece.
+
+use std::sync::Arc;
+
+use mqtt_packet::{PacketId, QoS};
+use mqtt_session::{Level, Progress, Run, SessionNumber, StoredSession, StoredSubscription};
+
+use crate::core::slot::Slot;
+
+/// Changes that are written together or not at all. Nearly always there are none, and it is one
+/// word.
+#[derive(Default)]
+pub(crate) struct Transaction(Option<Box<Contents>>);
+
+/// What is in a transaction.
+#[derive(Default)]
+pub(super) struct Contents {
+    pub(super) entries: Vec<Entry>,
+    /// How safe they have to be.
+    pub(super) level: Level,
+    /// Bytes of the messages in it.
+    pub(super) bytes: usize,
+}
+
+/// One change, before the journal has given it its place.
+pub(crate) enum Entry {
+    /// Messages for sessions whose queues are in the store.
+    Publish {
+        run: Run,
+        targets: Vec<QueueTarget>,
+    },
+    /// A retained message, or the end of one.
+    Retain {
+        topic: Arc<str>,
+        run: Option<Run>,
+    },
+    /// A session is as this says.
+    Session(StoredSession),
+    /// A session is over.
+    End(SessionNumber),
+    Subscribe(StoredSubscription),
+    Unsubscribe {
+        session: SessionNumber,
+        filter: Arc<str>,
+    },
+    /// A session got on with its messages.
+    Progress {
+        session: SessionNumber,
+        progress: Progress,
+    },
+    /// The QoS 2 identifiers that await PUBREL.
+    Received {
+        session: SessionNumber,
+        ids: Vec<PacketId>,
+    },
+    /// A session has a connection, of this number: its messages are wanted, from the first on.
+    Open {
+        session: SessionNumber,
+        slot: Arc<Slot>,
+        epoch: u64,
+    },
+    /// The connection ended: its messages are on the disk alone.
+    Park {
+        session: SessionNumber,
+        progress: Progress,
+    },
+    /// Nothing: everything before it has to be safe.
+    Sync,
+    /// The connection has room for more messages from the disk.
+    Fetch {
+        session: SessionNumber,
+        slot: Arc<Slot>,
+    },
+}
+
+/// A session that gets messages, and how.
+pub(crate) struct QueueTarget {
+    pub(crate) session: SessionNumber,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) granted: QoS,
+    pub(crate) retain: bool,
+    pub(crate) identifiers: Option<Arc<[u32]>>,
+    /// See [`mqtt_session::Delivery::mark`].
+    pub(crate) mark: u64,
+}
+
+impl Transaction {
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn add(&mut self, entry: Entry, level: Level) {
+        let empty = || Box::new(Contents { level: Level::Memory, ..Contents::default() });
+        let contents = self.0.get_or_insert_with(empty);
+        if let Entry::Publish { run, .. } | Entry::Retain { run: Some(run), .. } = &entry {
+            contents.bytes += run.len();
+        }
+        contents.level = contents.level.max(level);
+        contents.entries.push(entry);
+    }
+
+    pub(super) fn contents(self) -> Contents {
+        self.0.map(|contents| *contents).unwrap_or_default()
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether somebody has to wait for it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.0.as_ref().is_some_and(|contents| contents.level > Level::Memory)
+    }
+}
