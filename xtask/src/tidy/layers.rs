@@ -41,6 +41,12 @@ const LAYERS: &[Layer] = &[
         may_import: &["mqtt-topics"],
         must_never_see: &[&["mqtt-packet", "mqtt-session"]],
     },
+    // Beside the runtime, not under it: what reads and writes files blocks.
+    Layer {
+        name: "mqtt-store",
+        may_import: &["mqtt-packet", "mqtt-session"],
+        must_never_see: &[&["tokio", "mqtt-server", "mqtt-client"]],
+    },
     Layer {
         name: "mqtt-server",
         may_import: &["mqtt-packet", "mqtt-topics", "mqtt-session", "mqtt-auth"],
@@ -58,6 +64,7 @@ const LAYERS: &[Layer] = &[
             "mqtt-topics",
             "mqtt-session",
             "mqtt-auth",
+            "mqtt-store",
             "mqtt-server",
             "mqtt-client",
         ],

@@ -1,0 +1,68 @@
+//! What an error of the engine means.
+
+use std::io;
+
+use mqtt_session::{StoreError, StoreErrorKind};
+
+/// What went wrong while records were read.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The engine says so.
+    Engine(fjall::Error),
+    /// A record is not whole, or one is missing.
+    Record(&'static str),
+}
+
+impl From<fjall::Error> for Fault {
+    fn from(error: fjall::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl Fault {
+    /// The error to answer with.
+    pub(crate) fn into_error(self, dir: &str) -> StoreError {
+        match self {
+            Self::Record(what) => StoreError {
+                kind: StoreErrorKind::Damaged,
+                what: format!("the store in {dir} is damaged: {what}"),
+                source: None,
+            },
+            Self::Engine(error) if is_damage(&error) => StoreError {
+                kind: StoreErrorKind::Damaged,
+                what: format!("the store in {dir} is damaged: {error}"),
+                source: Some(Box::new(error)),
+            },
+            Self::Engine(error) => StoreError {
+                kind: StoreErrorKind::Failed,
+                what: format!("cannot read the store in {dir}: {error}"),
+                source: Some(Box::new(error)),
+            },
+        }
+    }
+}
+
+/// Whether a write failed for want of room.
+pub(crate) fn is_full(error: &fjall::Error) -> bool {
+    let kind = match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.kind(),
+        _ => return false,
+    };
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether the bytes are there but wrong, rather than out of reach.
+pub(crate) fn is_damage(error: &fjall::Error) -> bool {
+    match error {
+        fjall::Error::Storage(fjall::LsmError::Io(error)) | fjall::Error::Io(error) => {
+            is_damage_kind(error.kind())
+        }
+        fjall::Error::Poisoned | fjall::Error::Locked | fjall::Error::KeyspaceDeleted => false,
+        _ => true,
+    }
+}
+
+/// Whether an error says that a file is shorter than it says, or holds impossible lengths.
+pub(crate) fn is_damage_kind(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+}

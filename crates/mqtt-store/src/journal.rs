@@ -1,0 +1,215 @@
+//! Checks the journals of the engine before the engine reads them.
+//!
+//! The engine (fjall 3.1) takes whatever it cannot read for the end of its journal and drops what is
+//! behind it without a word, in the middle of a journal as at its end; and a last group whose pages
+//! reached the disk in another order makes it refuse the directory for ever. So the journals are
+//! read here first. What is torn at the end is cut off and reported. What is damaged before a group
+//! that was on the disk is an error.
+//!
+//! A journal is a file `<number>.jnl`: groups, and zeros up to the size it was made with. A group:
+//!
+//! ```text
+//! start   1, count of items u32, sequence number u64
+//! item    2, kind u8, compression u8 = 0, keyspace u64, key length u16,
+//!         value length u32, stored length u32, key, value
+//! end     3, xxh3 of the items u64, "FJL", 3
+//! ```
+//!
+//! Numbers are little-endian. The first item of each group is its [`GroupMark`].
+
+mod batch;
+mod files;
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use self::{
+    batch::{Batch, Batches},
+    files::{journals, truncate},
+};
+use crate::{open_report::Cut, record::GroupMark};
+
+/// What the journals of a directory hold, when nothing of it is in doubt.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// The mark of the last group.
+    pub(crate) last: Option<GroupMark>,
+    /// What was cut off.
+    pub(crate) cut: Option<Cut>,
+}
+
+/// Why journals cannot be used.
+#[derive(Debug)]
+pub(crate) enum JournalError {
+    /// The operating system says so.
+    Io(PathBuf, io::Error),
+    /// Groups are lost that were on the disk.
+    Damaged(String),
+}
+
+/// Checks the journals of a directory and cuts off a torn end.
+pub(crate) fn check(dir: &Path) -> Result<Checked, JournalError> {
+    let paths = journals(dir).map_err(|error| JournalError::Io(dir.to_owned(), error))?;
+    let mut chain = Chain::default();
+    let mut rest = paths.as_slice();
+    while let Some((path, later)) = rest.split_first() {
+        rest = later;
+        let broken =
+            read(path, &mut chain).map_err(|error| JournalError::Io(path.clone(), error))?;
+        if let Some(broken) = broken {
+            let cut = resolve(path, broken, later, &chain)?;
+            return Ok(Checked { last: chain.last, cut: Some(cut) });
+        }
+    }
+    Ok(Checked { last: chain.last, cut: None })
+}
+
+/// Takes a group off the end of the journals, if it is there: it was refused, but what was left of
+/// it in a buffer may have been written after all.
+pub(crate) fn take_back(dir: &Path, number: u64) -> io::Result<()> {
+    for path in journals(dir)? {
+        let mut batches = Batches::new(open(&path)?)?;
+        let mut end = 0;
+        while let Some(batch) = batches.next_batch()? {
+            if batch.mark.is_none_or(|mark| mark.number >= number) {
+                break;
+            }
+            end = batch.end;
+        }
+        if has_more(&path, end)? {
+            truncate(&path, end)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the groups that were read so far say about the next one.
+#[derive(Debug, Default)]
+struct Chain {
+    last: Option<GroupMark>,
+    sequence: u64,
+}
+
+impl Chain {
+    /// Whether this group follows those before.
+    fn follows(&self, batch: &Batch) -> Option<GroupMark> {
+        let mark = batch.mark?;
+        let is_next = self.last.is_none_or(|last| mark.number == last.number + 1);
+        let is_later = batch.sequence >= mark.after
+            && (self.last.is_none()
+                || batch.sequence > self.sequence && mark.after > self.sequence);
+        (is_next && is_later).then_some(mark)
+    }
+}
+
+/// A journal that cannot be read to its end.
+#[derive(Copy, Clone, Debug)]
+struct Broken {
+    /// Where the groups end that can be read.
+    at: u64,
+}
+
+/// Reads a journal; tells where it breaks, if it does.
+fn read(path: &Path, chain: &mut Chain) -> io::Result<Option<Broken>> {
+    let mut batches = Batches::new(open(path)?)?;
+    let mut at = 0;
+    while let Some(batch) = batches.next_batch()? {
+        let Some(mark) = chain.follows(&batch) else {
+            return Ok(Some(Broken { at }));
+        };
+        chain.last = Some(mark);
+        chain.sequence = batch.sequence;
+        at = batch.end;
+    }
+    Ok(has_more(path, at)?.then_some(Broken { at }))
+}
+
+/// Decides what a broken place means, and cuts there if nothing that was safe is lost by it.
+fn resolve(
+    path: &Path,
+    broken: Broken,
+    later: &[PathBuf],
+    chain: &Chain,
+) -> Result<Cut, JournalError> {
+    let io = |error| JournalError::Io(path.to_owned(), error);
+    let behind = Behind::find(path, broken.at, later).map_err(io)?;
+    let lost = chain.last.map(|last| last.number + 1);
+    // The first group of all journals tells nothing about those before it.
+    let lost = lost.or(behind.first.map(|first| first.saturating_sub(1))).unwrap_or(u64::MAX);
+    if behind.synced >= lost {
+        return Err(JournalError::Damaged(format!(
+            "{} cannot be read at byte {}, and groups up to number {} were on the disk behind it",
+            path.display(),
+            broken.at,
+            behind.synced
+        )));
+    }
+    truncate(path, broken.at).map_err(io)?;
+    for path in later {
+        truncate(path, 0).map_err(|error| JournalError::Io(path.clone(), error))?;
+    }
+    Ok(Cut { journal: path.to_owned(), at: broken.at, bytes: behind.bytes, groups: behind.groups })
+}
+
+/// What stands behind a broken place.
+#[derive(Debug, Default)]
+struct Behind {
+    bytes: u64,
+    groups: u64,
+    /// The number of the first group.
+    first: Option<u64>,
+    /// The highest number of a group that was on the disk.
+    synced: u64,
+}
+
+impl Behind {
+    fn find(path: &Path, at: u64, later: &[PathBuf]) -> io::Result<Self> {
+        let mut behind = Self::default();
+        behind.search(path, at)?;
+        for path in later {
+            behind.search(path, 0)?;
+        }
+        Ok(behind)
+    }
+
+    fn search(&mut self, path: &Path, from: u64) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        self.bytes += used as u64;
+        for mark in batch::marks(&bytes) {
+            self.groups += 1;
+            self.first.get_or_insert(mark.number);
+            self.synced = self.synced.max(mark.synced);
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is anything but zeros from a place on.
+fn has_more(path: &Path, from: u64) -> io::Result<bool> {
+    const PIECE_LEN: usize = 64 * 1024;
+    static ZEROS: [u8; PIECE_LEN] = [0; PIECE_LEN];
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut piece = vec![0; PIECE_LEN];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        if piece.get(..read) != ZEROS.get(..read) {
+            return Ok(true);
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<BufReader<File>> {
+    const BUFFER_BYTES: usize = 256 * 1024;
+    Ok(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?))
+}

@@ -1,0 +1,171 @@
+//! One group of a journal, as bytes.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{keyspaces::MARK_KEY, record::GroupMark};
+
+const START: u8 = 1;
+const ITEM: u8 = 2;
+const END: u8 = 3;
+const START_LEN: usize = 13;
+const ITEM_HEAD_LEN: usize = 21;
+const TRAILER: [u8; 4] = *b"FJL\x03";
+
+/// A group whose checksum is right.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Batch {
+    /// The sequence number, which no checksum covers.
+    pub(super) sequence: u64,
+    /// The mark, if the group begins with one.
+    pub(super) mark: Option<GroupMark>,
+    /// Where it ends, in bytes from the beginning of the file.
+    pub(super) end: u64,
+}
+
+/// The groups of a journal.
+#[derive(Debug)]
+pub(super) struct Batches<R> {
+    reader: R,
+    at: u64,
+    len: u64,
+    item: Vec<u8>,
+}
+
+impl Batches<BufReader<File>> {
+    /// The groups of a journal from its beginning.
+    pub(super) fn new(reader: BufReader<File>) -> io::Result<Self> {
+        let len = reader.get_ref().metadata()?.len();
+        Ok(Self { reader, at: 0, len, item: Vec::new() })
+    }
+}
+
+impl<'a> Batches<&'a [u8]> {
+    fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self { reader: bytes, at: 0, len: bytes.len() as u64, item: Vec::new() }
+    }
+}
+
+impl<R: Read> Batches<R> {
+    /// The next group; `None` where there is none, or one that is not whole. Then there is no next.
+    pub(super) fn next_batch(&mut self) -> io::Result<Option<Batch>> {
+        let Some(([START], count, sequence)) = self.start()? else {
+            return Ok(None);
+        };
+        let mut hash = Xxh3::new();
+        let mut mark = None;
+        for index in 0..count {
+            let Some(key_len) = self.item()? else {
+                return Ok(None);
+            };
+            hash.update(&self.item);
+            if index == 0 {
+                mark = self.mark(key_len);
+            }
+        }
+        let Some(end) = self.take::<13>()? else {
+            return Ok(None);
+        };
+        let is_end = end.first() == Some(&END)
+            && end.get(1..9) == Some(&hash.digest().to_le_bytes())
+            && end.ends_with(&TRAILER);
+        Ok(is_end.then_some(Batch { sequence, mark, end: self.at }))
+    }
+
+    fn start(&mut self) -> io::Result<Option<([u8; 1], u32, u64)>> {
+        let Some(start) = self.take::<START_LEN>()? else {
+            return Ok(None);
+        };
+        let mut start = Fields(&start);
+        Ok(start.next().zip(start.next()).zip(start.next()).map(|((tag, count), sequence)| {
+            (tag, u32::from_le_bytes(count), u64::from_le_bytes(sequence))
+        }))
+    }
+
+    /// Reads an item, whole; the length of its key.
+    fn item(&mut self) -> io::Result<Option<usize>> {
+        let Some(head) = self.take::<ITEM_HEAD_LEN>()? else {
+            return Ok(None);
+        };
+        let Some((key_len, value_len)) = item_lengths(&head) else {
+            return Ok(None);
+        };
+        let body = key_len as u64 + u64::from(value_len);
+        if body > self.len.saturating_sub(self.at) {
+            return Ok(None);
+        }
+        self.item.clear();
+        self.item.extend(head);
+        let read = self.reader.by_ref().take(body).read_to_end(&mut self.item)?;
+        self.at += read as u64;
+        Ok((read as u64 == body).then_some(key_len))
+    }
+
+    /// The mark that the item at hand is, if it is one.
+    fn mark(&self, key_len: usize) -> Option<GroupMark> {
+        let (key, value) = self.item.get(ITEM_HEAD_LEN..)?.split_at_checked(key_len)?;
+        if key == MARK_KEY { GroupMark::decode(value) } else { None }
+    }
+
+    fn take<const N: usize>(&mut self) -> io::Result<Option<[u8; N]>> {
+        let mut bytes = [0; N];
+        match self.reader.read_exact(&mut bytes) {
+            Ok(()) => {
+                self.at += N as u64;
+                Ok(Some(bytes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The lengths of the key and of the value of an item.
+fn item_lengths(head: &[u8]) -> Option<(usize, u32)> {
+    let mut fields = Fields(head);
+    let ([tag], [_kind], [compression]) = (fields.next()?, fields.next()?, fields.next()?);
+    let _keyspace: [u8; 8] = fields.next()?;
+    let key_len = u16::from_le_bytes(fields.next()?);
+    let value_len = u32::from_le_bytes(fields.next()?);
+    let stored_len = u32::from_le_bytes(fields.next()?);
+    let is_item = tag == ITEM && compression == 0 && value_len == stored_len;
+    is_item.then_some((key_len.into(), value_len))
+}
+
+/// The marks of all whole groups among bytes, wherever they begin.
+pub(super) fn marks(bytes: &[u8]) -> Vec<GroupMark> {
+    let mut marks = Vec::new();
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(find_key) {
+        let key_at = at + found;
+        at = key_at + 1;
+        let begin = key_at.checked_sub(START_LEN + ITEM_HEAD_LEN);
+        let Some(group) = begin.and_then(|begin| bytes.get(begin..)) else {
+            continue;
+        };
+        // Reading from memory does not fail.
+        if let Ok(Some(Batch { mark: Some(mark), .. })) = Batches::of_bytes(group).next_batch() {
+            marks.push(mark);
+        }
+    }
+    marks
+}
+
+fn find_key(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(MARK_KEY.len()).position(|window| window == MARK_KEY)
+}
+
+/// Numbers one behind the other.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn next<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*field)
+    }
+}

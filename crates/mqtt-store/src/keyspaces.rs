@@ -1,0 +1,108 @@
+//! The database: one keyspace for each kind of record.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
+    config::{FilterPolicy, PinningPolicy},
+};
+
+use crate::{options::StoreOptions, record::GroupMark};
+
+/// The key of the mark of the last group.
+pub(crate) const MARK_KEY: &[u8; 10] = b"group-mark";
+
+/// An open database. The keyspaces come first, because they are dropped first.
+pub(crate) struct Keyspaces {
+    /// The mark of the last group.
+    pub(crate) marks: Keyspace,
+    /// Sessions by their number.
+    pub(crate) sessions: Keyspace,
+    /// Subscriptions by session and filter.
+    pub(crate) subscriptions: Keyspace,
+    /// How far sessions are.
+    pub(crate) progress: Keyspace,
+    /// Identifiers that await PUBREL, by session.
+    pub(crate) received: Keyspace,
+    /// Entries of queues by session and number.
+    pub(crate) queues: Keyspace,
+    /// Messages that are not in their entry.
+    pub(crate) messages: Keyspace,
+    /// Retained messages by topic.
+    pub(crate) retained: Keyspace,
+    /// What holds them all.
+    pub(crate) database: Database,
+}
+
+impl Keyspaces {
+    /// Opens the database of a directory, or makes one.
+    ///
+    /// The engine panics at some kinds of damage; that is an error like any other here.
+    pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<Self, fjall::Error> {
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_all(dir, options)));
+        opened.unwrap_or(Err(fjall::Error::Unrecoverable))
+    }
+
+    fn open_all(dir: &Path, options: &StoreOptions) -> Result<Self, fjall::Error> {
+        const JOURNAL_BYTES_MIN: u64 = 64 * 1024 * 1024;
+        let database = Database::builder(dir)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes.max(JOURNAL_BYTES_MIN))
+            .worker_threads(options.threads.max(1))
+            .open()?;
+        let plain = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+        // Only messages are ever looked up one by one.
+        let scanned = || plain().filter_policy(FilterPolicy::disabled());
+        let messages = || {
+            let apart = u32::try_from(options.apart_bytes).unwrap_or(u32::MAX);
+            plain()
+                .expect_point_read_hits(true)
+                .filter_block_pinning_policy(PinningPolicy::disabled())
+                .with_kv_separation(Some(
+                    KvSeparationOptions::default().separation_threshold(apart),
+                ))
+        };
+        Ok(Self {
+            // The journal's check relies on this one being the first, and so having the number 1.
+            marks: database.keyspace("marks", plain)?,
+            sessions: database.keyspace("sessions", scanned)?,
+            subscriptions: database.keyspace("subscriptions", scanned)?,
+            progress: database.keyspace("progress", scanned)?,
+            received: database.keyspace("received", scanned)?,
+            queues: database.keyspace("queues", scanned)?,
+            messages: database.keyspace("messages", messages)?,
+            retained: database.keyspace("retained", scanned)?,
+            database,
+        })
+    }
+
+    /// The mark of the last group; that of no group if there was none.
+    pub(crate) fn mark(&self) -> Result<Option<GroupMark>, fjall::Error> {
+        let record = self.marks.get(MARK_KEY)?;
+        Ok(record.map_or(Some(GroupMark::default()), |record| GroupMark::decode(&record)))
+    }
+
+    /// Whether more is waiting to be written out than a commit should find: the engine would make
+    /// it wait, and would wait for ever if the thread that writes it has died.
+    pub(crate) fn is_behind(&self) -> bool {
+        const SEALED_MAX: usize = 2;
+        const UNSORTED_MAX: usize = 16;
+        let all = [
+            &self.queues,
+            &self.messages,
+            &self.progress,
+            &self.retained,
+            &self.sessions,
+            &self.subscriptions,
+            &self.received,
+            &self.marks,
+        ];
+        all.iter().any(|keyspace| {
+            keyspace.sealed_memtable_count() > SEALED_MAX
+                || keyspace.l0_table_count() > UNSORTED_MAX
+        })
+    }
+}

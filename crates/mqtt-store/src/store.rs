@@ -1,0 +1,366 @@
+//! The store: opening it, and what it does when something fails.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use fjall::PersistMode;
+use mqtt_session::{
+    Change, Level, QueuedMessage, SessionNumber, SessionStore, StoreError, StoreErrorKind, Stored,
+};
+use parking_lot::Mutex;
+
+use crate::{
+    fault::{self, Fault},
+    format_file::{self, FORMAT, sync_dir},
+    group::Group,
+    journal::{self, JournalError},
+    keyspaces::Keyspaces,
+    lock_file::LockFile,
+    open_error::OpenError,
+    open_report::OpenReport,
+    options::StoreOptions,
+    record::GroupMark,
+    room::Room,
+    shares::Shares,
+};
+
+/// The database in a data directory.
+const DATABASE: &str = "db";
+
+/// A database that is being made.
+const UNFINISHED: &str = "db.new";
+
+/// Sessions, their messages and retained messages in a directory.
+///
+/// The directory is locked while the store is open. Dropping the store closes it in order.
+pub struct Store {
+    inner: Mutex<Inner>,
+    report: OpenReport,
+    // Last, so that the directory is free only when the database is closed.
+    _lock: LockFile,
+}
+
+impl Store {
+    /// Opens the store of a directory, or makes one.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+        let failed = |what, source| OpenError::Io { what, path: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(|source| failed("make the directory", source))?;
+        let lock = LockFile::lock(dir)?;
+        let created = prepare(dir, &options)?;
+        let database = dir.join(DATABASE);
+        let checked = journal::check(&database).map_err(|error| journal_error(dir, error))?;
+        let keyspaces = open_keyspaces(dir, &options)?;
+        let last = last_mark(dir, &keyspaces, checked.last)?;
+        let report = OpenReport { created, groups: last.number, cut: checked.cut };
+        let inner = Inner {
+            keyspaces: Some(keyspaces),
+            failed: None,
+            shares: None,
+            last: last.number,
+            synced: last.synced,
+            room: Room::new(dir.to_owned(), options.reserve_bytes),
+            dir: dir.display().to_string(),
+            database,
+            options,
+        };
+        Ok(Self { inner: Mutex::new(inner), report, _lock: lock })
+    }
+
+    /// What was found when the store was opened.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// How many messages are kept outside of the queues, because several sessions share them or
+    /// because they are large. Goes through all of them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn messages_kept(&self) -> Result<usize, StoreError> {
+        let mut inner = self.inner.lock();
+        inner.open()?;
+        inner.with_keyspaces(|keyspaces| keyspaces.messages.len().map_err(Fault::Engine))
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for Store {
+    fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError> {
+        let mut inner = self.inner.lock();
+        inner.open()?;
+        inner.with_keyspaces(|keyspaces| keyspaces.visit_all(visit))
+    }
+
+    fn commit(&self, changes: &[Change], level: Level) -> Result<(), StoreError> {
+        self.inner.lock().commit(changes, level)
+    }
+
+    fn read(
+        &self,
+        session: SessionNumber,
+        from: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        let mut inner = self.inner.lock();
+        inner.open()?;
+        inner.with_keyspaces(|keyspaces| keyspaces.page(session, from, bytes_max))
+    }
+}
+
+/// Makes the database of a directory that has none; whether it had none.
+///
+/// The machine may stop anywhere in here. So the database is made beside its place and moved there
+/// when it is whole: what is found under its name was never used by anybody else, or is whole.
+fn prepare(dir: &Path, options: &StoreOptions) -> Result<bool, OpenError> {
+    let database = dir.join(DATABASE);
+    let exists = database.exists();
+    match format_file::read(dir)? {
+        None if exists => {
+            let what = "its file FORMAT is missing".to_owned();
+            return Err(OpenError::Damaged { dir: dir.to_owned(), what, source: None });
+        }
+        None => format_file::write(dir)?,
+        Some(found) if found > FORMAT => {
+            return Err(OpenError::NewerFormat { dir: dir.to_owned(), found, known: FORMAT });
+        }
+        Some(_) => {}
+    }
+    if exists {
+        return Ok(false);
+    }
+    let unfinished = dir.join(UNFINISHED);
+    let failed = |what, source| OpenError::Io { what, path: unfinished.clone(), source };
+    match fs::remove_dir_all(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("remove", error));
+        }
+        _ => {}
+    }
+    let keyspaces = Keyspaces::open(&unfinished, options);
+    drop(keyspaces.map_err(|error| engine_error(dir, error))?);
+    fs::rename(&unfinished, &database).map_err(|source| failed("rename", source))?;
+    sync_dir(dir).map_err(|source| failed("sync the directory of", source))?;
+    Ok(true)
+}
+
+fn open_keyspaces(dir: &Path, options: &StoreOptions) -> Result<Keyspaces, OpenError> {
+    Keyspaces::open(&dir.join(DATABASE), options).map_err(|error| engine_error(dir, error))
+}
+
+/// The mark of the last group, which the journals and the database have to agree on.
+fn last_mark(
+    dir: &Path,
+    keyspaces: &Keyspaces,
+    journals: Option<GroupMark>,
+) -> Result<GroupMark, OpenError> {
+    let damaged = |what: String| OpenError::Damaged { dir: dir.to_owned(), what, source: None };
+    let mark = keyspaces.mark().map_err(|error| engine_error(dir, error))?;
+    let mark = mark.ok_or_else(|| damaged("the mark of the last group is not whole".to_owned()))?;
+    match journals {
+        Some(last) if last != mark => Err(damaged(format!(
+            "the journals end with group {}, and the tables with group {}",
+            last.number, mark.number
+        ))),
+        _ => Ok(mark),
+    }
+}
+
+fn engine_error(dir: &Path, error: fjall::Error) -> OpenError {
+    match error {
+        fjall::Error::Locked => OpenError::Locked { dir: dir.to_owned(), pid: None },
+        fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source))
+            if !fault::is_damage_kind(source.kind()) =>
+        {
+            OpenError::Io { what: "open", path: dir.join(DATABASE), source }
+        }
+        error => OpenError::Damaged {
+            dir: dir.to_owned(),
+            what: error.to_string(),
+            source: Some(Box::new(error)),
+        },
+    }
+}
+
+fn journal_error(dir: &Path, error: JournalError) -> OpenError {
+    match error {
+        JournalError::Io(path, source) => OpenError::Io { what: "read", path, source },
+        JournalError::Damaged(what) => {
+            OpenError::Damaged { dir: dir.to_owned(), what, source: None }
+        }
+    }
+}
+
+struct Inner {
+    /// `None` while the store is closed for want of room.
+    keyspaces: Option<Keyspaces>,
+    /// Set for ever when the disk has failed.
+    failed: Option<String>,
+    /// Counted when they are needed first.
+    shares: Option<Shares>,
+    /// The number of the last group.
+    last: u64,
+    /// The number of the last group that is on the disk.
+    synced: u64,
+    room: Room,
+    dir: String,
+    database: PathBuf,
+    options: StoreOptions,
+}
+
+impl Inner {
+    fn commit(&mut self, changes: &[Change], level: Level) -> Result<(), StoreError> {
+        if let Some(what) = &self.failed {
+            return Err(failed(what.clone(), None));
+        }
+        self.room.check(changes)?;
+        self.open()?;
+        if !changes.is_empty() {
+            self.catch_up()?;
+            self.write(changes)?;
+        }
+        if level == Level::Disk && self.synced != self.last { self.sync() } else { Ok(()) }
+    }
+
+    /// Writes a group, as far as the operating system.
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let number = self.last + 1;
+        let Some(keyspaces) = &self.keyspaces else {
+            return Err(closed(&self.dir));
+        };
+        let shares = match &mut self.shares {
+            Some(shares) => shares,
+            none => none.insert(keyspaces.shares().map_err(|fault| fault.into_error(&self.dir))?),
+        };
+        let mark = GroupMark { number, after: keyspaces.database.seqno(), synced: self.synced };
+        let group = Group::build(keyspaces, shares, self.options.apart_bytes, mark, changes)
+            .map_err(|fault| fault.into_error(&self.dir))?;
+        match group.batch.durability(Some(PersistMode::Buffer)).commit() {
+            Ok(()) => {
+                shares.apply(group.shares);
+                self.last = number;
+                Ok(())
+            }
+            Err(error) if fault::is_full(&error) => Err(self.run_out(number, error)),
+            Err(error) => Err(self.break_down(number, error)),
+        }
+    }
+
+    /// Makes sure that all groups are on the disk.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let Some(keyspaces) = &self.keyspaces else {
+            return Err(closed(&self.dir));
+        };
+        // A sync in the background takes the error of a write along, and says so a moment later:
+        // the second call sees it.
+        let synced = keyspaces.database.persist(PersistMode::SyncData);
+        match synced.and_then(|()| keyspaces.database.persist(PersistMode::Buffer)) {
+            Ok(()) => {
+                self.synced = self.last;
+                Ok(())
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Waits until the engine has written out enough for another group.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        const PAUSE: Duration = Duration::from_millis(2);
+        while let Some(keyspaces) = self.keyspaces.as_ref().filter(|all| all.is_behind()) {
+            if let Err(error) = keyspaces.database.persist(PersistMode::Buffer) {
+                return Err(self.break_down(self.last + 1, error));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// The engine refuses to go on. If there was no room, that is why.
+    fn break_down(&mut self, number: u64, error: fjall::Error) -> StoreError {
+        if matches!(error, fjall::Error::Poisoned) && self.room.is_low() {
+            return self.run_out(number, error);
+        }
+        self.fail(error)
+    }
+
+    /// There was no room for a group. The engine does not get over that, and may even write the
+    /// group later: it is closed, the group is taken back, and it is opened again.
+    fn run_out(&mut self, number: u64, error: fjall::Error) -> StoreError {
+        self.keyspaces = None;
+        if let Err(error) = journal::take_back(&self.database, number) {
+            return self.fail(error.into());
+        }
+        // Where this fails, the next group tries again.
+        let _ = self.open();
+        match &self.failed {
+            Some(what) => failed(what.clone(), None),
+            None => StoreError {
+                kind: StoreErrorKind::Full,
+                what: format!("no room to keep messages in {}: make room there", self.dir),
+                source: Some(Box::new(error)),
+            },
+        }
+    }
+
+    /// The disk failed: nothing is kept from now on.
+    fn fail(&mut self, error: fjall::Error) -> StoreError {
+        let what = format!(
+            "the disk failed under the store in {}: {error}; check the disk, then start again",
+            self.dir
+        );
+        self.failed = Some(what.clone());
+        failed(what, Some(error))
+    }
+
+    /// Opens the database again if it was closed for want of room.
+    fn open(&mut self) -> Result<(), StoreError> {
+        if self.keyspaces.is_some() {
+            return Ok(());
+        }
+        match Keyspaces::open(&self.database, &self.options) {
+            Ok(keyspaces) => match keyspaces.mark() {
+                Ok(Some(mark)) if mark.number == self.last => {
+                    self.keyspaces = Some(keyspaces);
+                    Ok(())
+                }
+                Ok(_) => Err(self.fail(fjall::Error::Unrecoverable)),
+                Err(error) => Err(self.fail(error)),
+            },
+            Err(error) if fault::is_full(&error) => Err(closed(&self.dir)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    fn with_keyspaces<T>(
+        &self,
+        work: impl FnOnce(&Keyspaces) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let keyspaces = self.keyspaces.as_ref().ok_or_else(|| closed(&self.dir))?;
+        work(keyspaces).map_err(|fault| fault.into_error(&self.dir))
+    }
+}
+
+fn failed(what: String, source: Option<fjall::Error>) -> StoreError {
+    let source = source.map(Into::into);
+    StoreError { kind: StoreErrorKind::Failed, what, source }
+}
+
+fn closed(dir: &str) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Full,
+        what: format!("the store in {dir} is closed until there is room: make room there"),
+        source: None,
+    }
+}

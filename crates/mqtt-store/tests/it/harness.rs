@@ -1,0 +1,94 @@
+//! A directory for a test, and things to put into a store.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use bytes::Bytes;
+use mqtt_packet::{QoS, SubscriptionOptions};
+use mqtt_session::{
+    QueuePlace, SessionNumber, SessionStore, Stored, StoredMessage, StoredSession,
+    StoredSubscription, Wire,
+};
+use mqtt_store::{Store, StoreOptions};
+
+/// A directory that goes when the test ends.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mqtt-store-it-{}-{number}", std::process::id());
+        // In memory where there is such a place: what a disk adds is time.
+        let memory = PathBuf::from("/dev/shm");
+        let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let dir = parent.join(name);
+        let _ = fs::remove_dir_all(&dir);
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn open(&self) -> Store {
+        Store::open(&self.0, StoreOptions::default()).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn loaded(store: &dyn SessionStore) -> Vec<Stored> {
+    let mut all = Vec::new();
+    store.load(&mut |stored| all.push(stored)).unwrap();
+    all
+}
+
+pub(crate) fn session(number: u64) -> StoredSession {
+    StoredSession {
+        number: SessionNumber(number),
+        client_id: format!("client-{number}").into(),
+        user_name: None,
+        expiry_secs: 60,
+        parked_at_millis: None,
+        will: None,
+    }
+}
+
+pub(crate) fn subscription(session: u64, filter: &str) -> StoredSubscription {
+    StoredSubscription {
+        session: SessionNumber(session),
+        filter: filter.into(),
+        options: SubscriptionOptions::new(QoS::AtLeastOnce),
+        identifier: Some(7),
+    }
+}
+
+pub(crate) fn message(frames: Vec<u8>) -> StoredMessage {
+    StoredMessage {
+        largest: u32::try_from(frames.len()).unwrap(),
+        frames: Bytes::from(frames),
+        wire: Wire::V5,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        count: 1,
+        expires_at_millis: None,
+    }
+}
+
+pub(crate) fn place(session: u64, seq: u64) -> QueuePlace {
+    QueuePlace {
+        session: SessionNumber(session),
+        seq,
+        granted: QoS::AtLeastOnce,
+        retain: false,
+        identifiers: None,
+    }
+}

@@ -1,0 +1,12 @@
+//! The store over real files.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests may fail loudly, as tests do"
+)]
+
+mod harness;
+mod model;
+mod opening;
