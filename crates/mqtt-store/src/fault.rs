@@ -62,7 +62,8 @@ pub(crate) fn is_damage(error: &fjall::Error) -> bool {
     }
 }
 
-/// Whether an error says that a file is shorter than it says, or holds impossible lengths.
+/// Whether an error says that files are missing, shorter than they say, or hold impossible lengths.
 pub(crate) fn is_damage_kind(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    matches!(kind, NotFound | UnexpectedEof | InvalidData)
 }

@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use mqtt_packet::{QoS, SubscriptionOptions};
 use mqtt_session::{
-    QueuePlace, SessionNumber, SessionStore, Stored, StoredMessage, StoredSession,
-    StoredSubscription, Wire,
+    Change, Progress, QueuePlace, SessionNumber, SessionStore, Stored, StoredMessage,
+    StoredSession, StoredSubscription, Wire,
 };
 use mqtt_store::{Store, StoreOptions};
 
@@ -91,4 +91,13 @@ pub(crate) fn place(session: u64, seq: u64) -> QueuePlace {
         retain: false,
         identifiers: None,
     }
+}
+
+pub(crate) fn enqueue(session: u64, seq: u64, frames: Vec<u8>) -> Change {
+    Change::Enqueue { message: message(frames), shared: None, places: vec![place(session, seq)] }
+}
+
+pub(crate) fn progress(session: u64, head: u64) -> Change {
+    let progress = Progress { head, sent: head, settled: Vec::new() };
+    Change::Progress { session: SessionNumber(session), progress, finished: Vec::new() }
 }

@@ -7,6 +7,7 @@
     reason = "helpers of tests may fail loudly, as tests do"
 )]
 
+mod damage;
 mod harness;
 mod model;
 mod opening;
