@@ -187,7 +187,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let (qos, retain) = (run.qos(), run.retain());
         let run = run.with_expiry(expiry_secs.map(|secs| now.after_secs(secs)));
         let mark = self.connection.last_mark + 1;
-        let delivery = Delivery { run, granted: qos, retain, identifiers: None, mark };
+        let delivery = Delivery { run, granted: qos, retain, identifiers: None, mark, seq: None };
         match self.connection.endpoint.publish(delivery, now) {
             Err(error) => answer(reply, Err(error.into())),
             Ok(()) if qos == QoS::AtMostOnce => answer(reply, Ok(ReasonCode::SUCCESS)),

@@ -66,9 +66,7 @@ impl SessionState {
     /// connection has the state.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        self.kept()
-            .as_ref()
-            .map_or(0, |kept| kept.session.in_flight().count() + kept.session.pending().count())
+        self.kept().as_ref().map_or(0, |kept| kept.session.unfinished_messages())
     }
 }
 

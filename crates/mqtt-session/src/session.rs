@@ -36,6 +36,14 @@ impl Session {
         self.sender.held()
     }
 
+    /// How many messages are unfinished: queued for the window, or in flight.
+    #[must_use]
+    pub fn unfinished_messages(&self) -> usize {
+        let flights = self.sender.flights().iter().filter(|(_, flight)| !flight.is_request());
+        flights.count()
+            + self.sender.pending().map(|delivery| delivery.count() as usize).sum::<usize>()
+    }
+
     /// The messages that the peer does not have for certain, in order: those in flight, then those
     /// that wait for the window.
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = Delivery> {

@@ -3,6 +3,7 @@
 mod access;
 mod limits;
 mod memory;
+mod storage;
 
 use std::{io, process::ExitCode};
 
@@ -46,7 +47,7 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
     let caretaker = tokio::spawn(memory::give_back());
     let report = server.run_until(async move { stop.requested().await }).await;
     caretaker.abort();
-    cli::tell(&format_args!("{}", summary(&report)));
+    cli::tell(&format_args!("{}", summary(&report, arguments.storage.in_memory)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -75,6 +76,7 @@ async fn bind(arguments: &ServeArgs, access: &Access) -> Result<Server, Failure>
     for address in &arguments.listen {
         builder = builder.listen(address.to_string());
     }
+    builder = storage::apply(builder, &arguments.storage)?;
     builder.bind().await.map_err(|error| explain(&error))
 }
 
@@ -98,13 +100,14 @@ fn explain(error: &BindError) -> Failure {
     Failure::new(format!("{error}; {remedy}"))
 }
 
-fn summary(report: &ShutdownReport) -> String {
+fn summary(report: &ShutdownReport, in_memory: bool) -> String {
+    let fate = if in_memory { "ended with the broker" } else { "are kept" };
     let ShutdownReport { connections, cut, sessions, messages, totals, .. } = report;
     let (published, delivered) = (totals.traffic.published, totals.ledger.delivered);
     let (expired, dropped) = (totals.ledger.expired, totals.ledger.dropped_total());
     format!(
         "stopped: {connections} connections closed, {cut} of them cut; {sessions} sessions with \
-         {messages} messages ended with the broker; {published} messages came in, {delivered} went \
+         {messages} messages {fate}; {published} messages came in, {delivered} went \
          out, {expired} expired, {dropped} were dropped"
     )
 }

@@ -4,15 +4,18 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use mqtt_packet::QoS;
+use mqtt_server::Level;
+use mqtt_topics::TopicFilter;
 
 use super::{url, values};
 
 /// What stands below the options in the help.
 pub(super) const NOTES: &str = "\
-The broker stops on SIGTERM and SIGINT. Sessions and retained messages live in
-memory for now: they outlast connections, but not the broker. On SIGHUP it loads
-the files of --password-file and --acl-file anew; a file that is not in order is
-named in the log, and what was loaded before stays in force.
+The broker stops on SIGTERM and SIGINT. Sessions that outlive their connections,
+their messages and retained messages are kept in --data-dir, and a message that
+such a session waits for is acknowledged when it is on the disk there. On SIGHUP
+it loads the files of --password-file and --acl-file anew; a file that is not in
+order is named in the log, and what was loaded before stays in force.
 
 Without --password-file everyone may connect if every listener is on loopback;
 elsewhere the broker does not start unless --allow-anonymous says so. Without
@@ -48,9 +51,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) acl_file: Option<PathBuf>,
 
-    /// Keep everything in memory: for now the only way
-    #[arg(long)]
-    pub(crate) in_memory: bool,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
 
     /// What to log on stderr: off, error, warn, info, debug, trace, or a filter such as
     /// mqtt_server=debug
@@ -63,6 +65,30 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// What is kept on a disk, and how safe it is before it is acknowledged.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Storage")]
+pub(crate) struct StorageArgs {
+    /// Where sessions, their messages and retained messages are kept [default: surgemq in the
+    /// directory that the system has for the state of programs]
+    #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Keep everything in memory: sessions and retained messages end with the broker
+    #[arg(long)]
+    pub(crate) in_memory: bool,
+
+    /// How safe a message is before it is acknowledged, if a session waits for it: disk (nothing is
+    /// lost when the power fails), os (nothing is lost when the broker dies) or memory
+    #[arg(long, value_name = "LEVEL", default_value = "disk", value_parser = values::level)]
+    pub(crate) durability: Level,
+
+    /// Another level for the topics of a filter, such as sensors/#=os; may be repeated, the first
+    /// that matches decides
+    #[arg(long, value_name = "FILTER=LEVEL", value_parser = values::topic_level)]
+    pub(crate) durability_of: Vec<(TopicFilter, Level)>,
 }
 
 /// Bounds, and what is switched off. What is not given stays as the server has it.

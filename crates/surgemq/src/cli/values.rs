@@ -1,6 +1,8 @@
 //! How single values are written on the command line.
 
 use mqtt_packet::{QoS, Version};
+use mqtt_server::Level;
+use mqtt_topics::TopicFilter;
 
 /// A protocol version: `5`, `mqttv5`, `311`, `mqttv311`, `31`, `mqttv31`, or with dots.
 pub(crate) fn version(text: &str) -> Result<Version, String> {
@@ -11,6 +13,23 @@ pub(crate) fn version(text: &str) -> Result<Version, String> {
         "31" | "3.1" => Ok(Version::V31),
         _ => Err("expected mqttv31, mqttv311 or mqttv5".into()),
     }
+}
+
+/// How safe something is before it is acknowledged: `memory`, `os` or `disk`.
+pub(crate) fn level(text: &str) -> Result<Level, String> {
+    match text {
+        "memory" => Ok(Level::Memory),
+        "os" => Ok(Level::Os),
+        "disk" => Ok(Level::Disk),
+        _ => Err("expected memory, os or disk".into()),
+    }
+}
+
+/// A topic filter and a level, such as `sensors/#=os`.
+pub(crate) fn topic_level(text: &str) -> Result<(TopicFilter, Level), String> {
+    let (filter, name) = text.rsplit_once('=').ok_or("expected FILTER=LEVEL")?;
+    let filter = TopicFilter::new(filter).map_err(|error| error.to_string())?;
+    Ok((filter, level(name)?))
 }
 
 /// A level of delivery: 0, 1 or 2.
@@ -37,6 +56,14 @@ pub(crate) fn seconds(text: &str) -> Result<std::time::Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_stands_behind_the_last_equals_sign() {
+        let (filter, level) = topic_level("a=b/#=os").unwrap();
+        assert_eq!((filter.as_str(), level), ("a=b/#", Level::Os));
+        assert!(topic_level("a/#").is_err() && topic_level("a/#/b=os").is_err());
+        assert!(topic_level("a=ram").unwrap_err().contains("memory, os or disk"));
+    }
 
     #[test]
     fn versions_have_short_and_long_names() {

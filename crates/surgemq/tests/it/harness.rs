@@ -36,7 +36,11 @@ impl Process {
     }
 
     /// Starts the program with these arguments.
-    pub(crate) fn start_with(arguments: Vec<String>) -> Self {
+    pub(crate) fn start_with(mut arguments: Vec<String>) -> Self {
+        let names_storage = arguments.iter().any(|a| a == "--data-dir" || a == "--in-memory");
+        if arguments.first().is_some_and(|first| first == "serve") && !names_storage {
+            arguments.push("--in-memory".to_owned());
+        }
         let mut child = Command::new(env!("CARGO_BIN_EXE_surgemq"))
             .args(arguments)
             .stdin(Stdio::piped())

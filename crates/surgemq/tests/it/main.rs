@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "the harness fails loudly, as tests do")]
 
+mod durable;
 mod harness;
 mod limits;
 mod login;

@@ -1,0 +1,65 @@
+//! Where the broker keeps what has to outlive it.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use mqtt_server::{Durability, ServerBuilder};
+use mqtt_store::{Store, StoreOptions};
+
+use crate::{
+    cli::{self, StorageArgs},
+    failure::Failure,
+};
+
+/// Opens the data directory, if there is to be one, and says which it is and what was found.
+///
+/// # Errors
+/// The directory cannot be used: the failure says why, and what to do.
+pub(super) fn apply(
+    builder: ServerBuilder,
+    arguments: &StorageArgs,
+) -> Result<ServerBuilder, Failure> {
+    let (level, topics) = (arguments.durability, arguments.durability_of.clone());
+    let builder = builder.durability(Durability { level, topics });
+    if arguments.in_memory {
+        return Ok(builder);
+    }
+    let dir = match &arguments.data_dir {
+        Some(dir) => dir.clone(),
+        None => default_dir().ok_or_else(|| {
+            Failure::new(
+                "this system names no directory for the state of programs; name one with \
+                          --data-dir, or keep everything in memory with --in-memory",
+            )
+        })?,
+    };
+    let store = open(&dir)?;
+    Ok(builder.sessions(Arc::new(store)))
+}
+
+fn open(dir: &Path) -> Result<Store, Failure> {
+    let store = Store::open(dir, StoreOptions::default())
+        .map_err(|error| Failure::new(format!("{error}")))?;
+    let report = store.report();
+    let state = if report.created { " (new)" } else { "" };
+    cli::tell(&format_args!("data directory {}{state}", dir.display()));
+    if let Some(cut) = &report.cut {
+        tracing::warn!(
+            journal = %cut.journal.display(), at = cut.at, bytes = cut.bytes, groups = cut.groups,
+            "cut off the end of a journal: it was not written to its end when the broker died"
+        );
+    }
+    Ok(store)
+}
+
+/// What systemd names, or else what the platform has for the state of programs.
+fn default_dir() -> Option<PathBuf> {
+    if let Some(dirs) = env::var_os("STATE_DIRECTORY") {
+        return env::split_paths(&dirs).next();
+    }
+    let dir = dirs::state_dir().or_else(dirs::data_local_dir)?;
+    Some(dir.join("surgemq"))
+}

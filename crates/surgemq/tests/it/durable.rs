@@ -1,0 +1,51 @@
+//! What a broker finds again that was killed.
+
+use std::path::PathBuf;
+
+use crate::harness::{Broker, Process};
+
+/// A data directory of this test, where nothing is yet.
+fn data_dir(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => path,
+    }
+}
+
+/// Starts a broker that keeps its data there.
+fn start(dir: &std::path::Path) -> Broker {
+    Broker::start(&format!("--data-dir {}", dir.display()))
+}
+
+#[test]
+fn a_killed_broker_has_what_it_acknowledged() {
+    let dir = data_dir("killed");
+    let broker = start(&dir);
+    broker.tool("sub -V 5 -c -i me -t a/# -q 2 -E").finish().expect_success();
+    for number in 0..5 {
+        broker.publish(&format!("-t a/b -q {} -m {number}", 1 + number % 2));
+    }
+    broker.publish("-t kept -q 1 -r -m retained");
+    broker.signal("KILL");
+    assert_eq!(broker.finish().code, None);
+
+    let broker = start(&dir);
+    let printed = broker.tool("sub -V 5 -c -i me -t a/# -q 2 -C 5").finish().expect_success();
+    assert_eq!(String::from_utf8_lossy(&printed), "0\n1\n2\n3\n4\n");
+    let printed = broker.tool("sub -t kept -C 1").finish().expect_success();
+    assert_eq!(String::from_utf8_lossy(&printed), "retained\n");
+}
+
+#[test]
+fn one_broker_has_the_data_directory() {
+    let dir = data_dir("locked");
+    let broker = start(&dir);
+    let second =
+        Process::start(&format!("serve --listen 127.0.0.1:0 --data-dir {}", dir.display()));
+    second.finish().expect_failure(1, "is in use by process");
+    broker.signal("TERM");
+    let said = broker.finish().stderr;
+    assert!(said.contains("0 sessions with 0 messages are kept"), "{said}");
+    drop(start(&dir));
+}
