@@ -19,7 +19,8 @@ use mqtt_store::{Store, StoreOptions};
 
 fn main() {
     let mut arguments = env::args().skip(1);
-    let dir = arguments.next().map_or_else(|| env::temp_dir().join("mqtt-store-load"), PathBuf::from);
+    let dir =
+        arguments.next().map_or_else(|| env::temp_dir().join("mqtt-store-load"), PathBuf::from);
     match arguments.next().as_deref() {
         Some("steady") => steady(&dir),
         Some("start") => start(&dir),
