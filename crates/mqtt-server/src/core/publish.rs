@@ -24,6 +24,9 @@ use crate::{
 /// was read into.
 const COPY_BELOW: usize = 16 * 1024;
 
+/// Among so many matching subscriptions those of one session are found by looking at each.
+const SEARCHED: usize = 16;
+
 impl Broker {
     /// Works out who gets a message of `topic` from `publisher`.
     pub(crate) fn receivers(
@@ -34,15 +37,23 @@ impl Broker {
         let mut matches = Matches::default();
         self.routing.matches(topic, &mut matches);
         let mut places: HashMap<SubscriberId, usize> = HashMap::new();
+        let is_many = matches.direct.len() > SEARCHED;
         let mut direct: Vec<Target> = Vec::with_capacity(matches.direct.len());
         self.registry.find_all(matches.direct, |slot, subscription| {
             if subscription.options.no_local && publisher == Some(slot.id) {
                 return;
             }
-            match places.get(&slot.id).and_then(|place| direct.get_mut(*place)) {
+            let known = if is_many {
+                places.get(&slot.id).and_then(|place| direct.get_mut(*place))
+            } else {
+                direct.iter_mut().find(|target| target.slot.id == slot.id)
+            };
+            match known {
                 Some(target) => target.merge(&subscription),
                 None => {
-                    places.insert(slot.id, direct.len());
+                    if is_many {
+                        places.insert(slot.id, direct.len());
+                    }
                     direct.push(Target::new(slot.clone(), &subscription));
                 }
             }

@@ -87,6 +87,15 @@ impl Group {
 }
 
 impl Receivers {
+    /// The same for receivers that are the same. Two that are not may have the same one, so who
+    /// finds it compares.
+    fn fingerprint(&self) -> u64 {
+        let ids = self.direct.iter().map(|target| target.slot.id.0);
+        ids.fold(0, |print: u64, id| {
+            (print ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
+        })
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.groups.is_empty()
             && other.groups.is_empty()
@@ -103,6 +112,8 @@ impl Receivers {
 pub(crate) struct RouteCache {
     generations: (u64, u64),
     routes: HashMap<Box<[u8]>, Route, foldhash::fast::RandomState>,
+    /// The receivers of these routes, each once, by [`Receivers::fingerprint`].
+    receivers: HashMap<u64, Arc<Receivers>, foldhash::fast::RandomState>,
 }
 
 impl RouteCache {
@@ -125,12 +136,18 @@ impl RouteCache {
 
     fn remember(&mut self, topic: &[u8], mut route: Route) -> Route {
         if self.routes.len() >= REMEMBERED_MAX {
-            self.clear();
+            // The room is kept: it is needed again at once.
+            self.routes.clear();
+            self.receivers.clear();
         }
         // Topics with the same receivers share them: their messages may travel in one run.
-        let mut known = self.routes.values();
-        if let Some(same) = known.find(|known| known.receivers.is_same(&route.receivers)) {
-            route.receivers = same.receivers.clone();
+        if route.receivers.groups.is_empty() {
+            let fingerprint = route.receivers.fingerprint();
+            let known =
+                self.receivers.entry(fingerprint).or_insert_with(|| route.receivers.clone());
+            if known.is_same(&route.receivers) {
+                route.receivers = known.clone();
+            }
         }
         self.routes.insert(topic.into(), route.clone());
         route
@@ -139,5 +156,6 @@ impl RouteCache {
     /// Forgets everything, and with it the slots that the routes hold.
     pub(crate) fn clear(&mut self) {
         self.routes = HashMap::default();
+        self.receivers = HashMap::default();
     }
 }
