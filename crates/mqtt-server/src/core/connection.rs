@@ -61,6 +61,9 @@ pub(super) enum Stage {
     LoggingIn(Box<LoggingIn>),
     Arriving(Box<Arriving>),
     Open(Box<Client>),
+    /// Over, because the client sent DISCONNECT.
+    Left,
+    /// Over for another reason.
     Gone,
 }
 
@@ -68,6 +71,7 @@ pub(super) enum Stage {
 pub(super) struct Client {
     pub(super) slot: Arc<Slot>,
     pub(super) epoch: u64,
+    pub(super) has_left: bool,
     pub(super) will: Option<Box<WillRequest>>,
     pub(super) expiry_secs: u32,
     /// Nothing, and so no password, for a client that cannot authenticate again.
@@ -274,6 +278,7 @@ impl Connection {
             ServerEvent::Unsubscribe(body) => self.unsubscribe(&body),
             ServerEvent::Disconnect { reason, session_expiry_secs } => {
                 if let Stage::Open(client) = &mut self.stage {
+                    client.has_left = true;
                     if reason == ReasonCode::NORMAL_DISCONNECTION {
                         // The will is gone for good [MQTT-3.14.4-3].
                         client.will = None;
@@ -395,6 +400,11 @@ impl Connection {
         self.endpoint.is_closed()
     }
 
+    /// Whether the client has left, and will neither send nor expect anything more.
+    pub(crate) const fn has_left(&self) -> bool {
+        matches!(self.stage, Stage::Left)
+    }
+
     /// Whether the client has its session: whoever wants it to go tells the session's owner.
     pub(crate) const fn has_session(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
@@ -405,7 +415,7 @@ impl Connection {
         match &self.stage {
             Stage::Handshake => self.handle_gone(now),
             Stage::LoggingIn(_) | Stage::Arriving(_) => self.refuse(ReasonCode::SERVER_UNAVAILABLE),
-            Stage::Open(_) | Stage::Gone => {}
+            Stage::Open(_) | Stage::Left | Stage::Gone => {}
         }
     }
 
@@ -468,8 +478,12 @@ impl Connection {
         if !self.endpoint.is_closed() {
             return;
         }
-        let stage = std::mem::replace(&mut self.stage, Stage::Gone);
-        let Stage::Open(client) = stage else { return };
+        let over = match &self.stage {
+            Stage::Open(client) if client.has_left => Stage::Left,
+            Stage::Left => Stage::Left,
+            _ => Stage::Gone,
+        };
+        let Stage::Open(client) = std::mem::replace(&mut self.stage, over) else { return };
         self.pressure = Pressure::default();
         self.replays = None;
         self.routes = None;

@@ -243,6 +243,7 @@ impl Connection {
         self.stage = Stage::Open(Box::new(Client {
             slot,
             epoch,
+            has_left: false,
             will: request.will.map(Box::new),
             expiry_secs,
             renewal: request.authentication_method.map(|method| {

@@ -242,6 +242,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         match poll_read_buf(&mut self.io, &mut self.buf, READ_MIN, cx) {
             Poll::Ready(Ok(0) | Err(_)) => Step::Over,
             Poll::Ready(Ok(_)) => Step::Progress,
+            // Nothing more comes from a client that has left.
+            Poll::Pending if self.connection.has_left() && shutdown.is_ready() => Step::Over,
             Poll::Pending => Step::Idle,
         }
     }
