@@ -40,12 +40,6 @@ impl Time {
         Self(self.0.saturating_add(millis))
     }
 
-    /// The point `secs` seconds before; stays at the start of the clock.
-    #[must_use]
-    pub const fn before_secs(self, secs: u32) -> Self {
-        Self::from_millis(self.as_millis().saturating_sub(secs as u64 * 1000))
-    }
-
     /// Milliseconds from `earlier` to here; 0 where `earlier` is later.
     #[must_use]
     pub const fn millis_since(self, earlier: Self) -> u64 {

@@ -15,13 +15,16 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bench::{
         procfs,
-        spec::{FilterKind, Work},
+        spec::{FilterKind, Flow, Work},
     },
     failure::Failure,
 };
 
 /// The name of this project's broker in every table.
 pub(crate) const OURS: &str = "surgemq";
+
+/// The names of this project's broker with a data directory, by the level of durability.
+const OURS_KEPT: [(&str, &str); 2] = [("surgemq-disk", "disk"), ("surgemq-os", "os")];
 
 /// The name of the built-in relay in every table.
 pub(crate) const FLOOR: &str = "floor";
@@ -86,6 +89,20 @@ impl Contender {
         Self::new(OURS, command, first_line(Command::new(binary).arg("--version")))
     }
 
+    /// This project's broker where it keeps what sessions wait for, at each level.
+    pub(crate) fn ours_kept(binary: &Path) -> Vec<Self> {
+        let version = first_line(Command::new(binary).arg("--version"));
+        let with = |(name, level): (&str, &str)| {
+            let command = format!(
+                "{} serve --listen tcp://127.0.0.1:{{port}} --data-dir {{data}} --durability \
+                 {level} --allow-anonymous --max-packet-size 1048576",
+                quoted(binary)
+            );
+            Self::new(name, command, version.clone())
+        };
+        OURS_KEPT.into_iter().map(with).collect()
+    }
+
     /// The built-in relay, out of the program that also makes the load.
     pub(crate) fn floor(tools: &Path) -> Self {
         let command = format!("{} bench floor {{port}}", quoted(tools));
@@ -112,7 +129,9 @@ impl Contender {
 
     /// Whether the broker takes part in this. The floor knows QoS 0 and exact topics.
     pub(crate) fn takes_part(&self, work: Work) -> bool {
+        let is_kept = matches!(work, Work::Flow(Flow { kept: true, .. }));
         match (self.name.as_str(), work) {
+            (name, _) if OURS_KEPT.iter().any(|(kept, _)| *kept == name) => is_kept,
             (FLOOR, Work::Flow(flow)) => flow.qos == 0,
             (FLOOR, Work::Matching { kind, .. }) => kind == FilterKind::Exact,
             (FLOOR, Work::Retained { .. }) => false,
@@ -140,15 +159,23 @@ impl Contender {
         }
         let log_path = directory.join(format!("{}.log", self.name));
         let log = fs::File::create(&log_path).map_err(io_failed)?;
-        let command =
-            self.command.replace("{port}", &port.to_string()).replace("{config}", &quoted(&config));
+        // A new directory for each start: what is found in it takes time to read.
+        let data = directory.join(format!("{}-{port}.data", self.name));
+        if self.command.contains("{data}") && data.exists() {
+            fs::remove_dir_all(&data).map_err(io_failed)?;
+        }
+        let command = self
+            .command
+            .replace("{port}", &port.to_string())
+            .replace("{config}", &quoted(&config))
+            .replace("{data}", &quoted(&data));
         let child = with_all_descriptors(&format!("exec {command}"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(io_failed)?)
             .stderr(log)
             .spawn()
             .map_err(io_failed)?;
-        let mut running = Running { child, port };
+        let mut running = Running { child, port, data };
         running.wait_until_listening(&log_path).map_err(failed)?;
         Ok(running)
     }
@@ -159,6 +186,8 @@ impl Contender {
 pub(crate) struct Running {
     child: Child,
     pub(crate) port: u16,
+    /// Removed in the end.
+    data: PathBuf,
 }
 
 impl Running {
@@ -191,6 +220,8 @@ impl Drop for Running {
         }
         let _gone_already = self.child.kill();
         let _reaped = self.child.wait();
+        // Most brokers have none.
+        let _removed = fs::remove_dir_all(&self.data);
     }
 }
 

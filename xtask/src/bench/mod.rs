@@ -155,6 +155,7 @@ fn measure(options: &Options) -> Result<(Results, PathBuf), Failure> {
     };
     let mut contenders = Vec::new();
     contenders.extend(artifacts.broker.as_deref().map(Contender::ours));
+    contenders.extend(artifacts.broker.as_deref().map(Contender::ours_kept).unwrap_or_default());
     contenders.push(Contender::floor(&artifacts.tools));
     contenders.extend(Contender::mosquitto());
     contenders.extend(options.against.clone());

@@ -62,6 +62,9 @@ const SPARE_DESCRIPTORS: u32 = 200;
 /// Messages per second of the latency scenarios.
 const LATENCY_RATE: u32 = 10_000;
 
+/// Messages per second where the delay of messages is measured that have to be kept.
+const KEPT_RATE: u32 = 25_000;
+
 const SHAPES: [Shape; 5] =
     [Shape::OneToOne, Shape::FanIn, Shape::FanOut, Shape::Mesh, Shape::Pairs];
 
@@ -69,6 +72,7 @@ const SHAPES: [Shape; 5] =
 pub(crate) fn scenarios(breadth: Breadth, only: Option<&str>) -> Vec<Scenario> {
     let mut all = throughput(breadth);
     all.extend(latency(breadth));
+    all.extend(kept());
     all.extend(fairness());
     all.extend(idle(breadth));
     all.push(Scenario {
@@ -124,6 +128,22 @@ fn latency(breadth: Breadth) -> Vec<Scenario> {
     all
 }
 
+/// Subscribers whose sessions outlive their connections: what a broker keeps on a disk, it has to
+/// write for them.
+fn kept() -> Vec<Scenario> {
+    let with = |shape, qos, payload| Flow { kept: true, ..plain(shape, qos, payload) };
+    let half = |rate| Flow { rate: Some(rate), ..with(Shape::Pairs, 1, 64) };
+    [
+        with(Shape::Pairs, 1, 64),
+        with(Shape::Pairs, 1, 1024),
+        with(Shape::Pairs, 2, 64),
+        with(Shape::FanOut, 1, 64),
+        half(KEPT_RATE),
+    ]
+    .map(|one| flow(Version::V311, one))
+    .into()
+}
+
 fn fairness() -> Vec<Scenario> {
     vec![
         flow(Version::V311, Flow { stuck: true, ..plain(Shape::FanOut, 0, 1024) }),
@@ -177,11 +197,13 @@ fn retained(breadth: Breadth) -> Vec<Scenario> {
 }
 
 const fn plain(shape: Shape, qos: u8, payload: usize) -> Flow {
-    Flow { shape, qos, payload, rate: None, stuck: false, ping: false }
+    Flow { shape, qos, payload, rate: None, stuck: false, ping: false, kept: false }
 }
 
 fn flow(version: Version, flow: Flow) -> Scenario {
     let (prefix, kind) = match flow {
+        Flow { kept: true, rate: Some(_), .. } => ("kept/latency/", Kind::Latency),
+        Flow { kept: true, .. } => ("kept/", Kind::Throughput),
         Flow { rate: Some(_), .. } => ("latency/", Kind::Latency),
         Flow { stuck: true, .. } => ("stuck/", Kind::Stuck),
         Flow { ping: true, .. } => ("ping/", Kind::Fairness),

@@ -60,6 +60,9 @@ pub(crate) struct Flow {
     pub(crate) stuck: bool,
     /// One more client sends pings and times the answers.
     pub(crate) ping: bool,
+    /// The sessions of the subscribers outlive their connections, so that what they wait for has to
+    /// be kept.
+    pub(crate) kept: bool,
 }
 
 /// What one load process does.

@@ -261,7 +261,9 @@ impl Broker {
                 (state.expiry_secs, state.expires_at)
             };
             // The end of the session stays where it is.
-            let parked = expires_at.map_or(now, |due| due.before_secs(expiry_secs));
+            let end = expires_at.map(|due| journal.clock.millis(due));
+            let start = |end: u64| end.saturating_sub(u64::from(expiry_secs) * 1000);
+            let parked = end.map_or_else(|| journal.clock.millis(now), start);
             let stored = slot.stored(number, expiry_secs, Some(parked), None, journal.clock);
             transaction.add(Entry::Session(stored), Level::Memory);
         }

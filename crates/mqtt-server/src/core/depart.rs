@@ -89,7 +89,8 @@ impl Broker {
         now: Time,
     ) {
         let (Some(journal), Some(number)) = (&self.journal, slot.number) else { return };
-        let stored = slot.stored(number, expiry_secs, Some(now), will, journal.clock);
+        let stored =
+            slot.stored(number, expiry_secs, Some(journal.clock.millis(now)), will, journal.clock);
         transaction.add(Entry::Session(stored), Level::Memory);
         if let Some(ids) = session.take_received() {
             transaction.add(Entry::Received { session: number, ids }, Level::Memory);
@@ -106,7 +107,7 @@ impl Slot {
         &self,
         number: mqtt_session::SessionNumber,
         expiry_secs: u32,
-        parked_at: Option<Time>,
+        parked_at_millis: Option<u64>,
         will: Option<&WillRequest>,
         clock: WallClock,
     ) -> StoredSession {
@@ -115,7 +116,7 @@ impl Slot {
             client_id: self.client_id.clone(),
             user_name: self.identity.user_name().map(Into::into),
             expiry_secs,
-            parked_at_millis: parked_at.map(|time| clock.millis(time)),
+            parked_at_millis,
             will: will.map(|will| StoredWill::new(will, clock)),
         }
     }

@@ -1,6 +1,11 @@
 //! The thread that writes the journal.
 
-use std::{sync::Arc, thread::JoinHandle, time::Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Instant,
+};
 
 use crate::server::Shared;
 
@@ -41,10 +46,17 @@ impl Drop for Writer {
 
 fn write(shared: &Shared) {
     let Some(journal) = &shared.broker.journal else { return };
-    while journal.wait(|| shared.clock.now()) {
-        let start = Instant::now();
-        if journal.commit(shared.clock.now()) {
-            journal.meter.note(start.elapsed());
+    let until_stopped = || {
+        while journal.wait(|| shared.clock.now()) {
+            let start = Instant::now();
+            if journal.commit(shared.clock.now()) {
+                journal.meter.note(start.elapsed());
+            }
         }
+    };
+    // Whatever a store does in the middle of a group: nobody is left to wait for it for ever.
+    if catch_unwind(AssertUnwindSafe(until_stopped)).is_err() {
+        tracing::error!("the session store panicked: durable messages are refused from here on");
+        journal.break_down();
     }
 }

@@ -46,7 +46,9 @@ pub(crate) fn run(spec: &LoadSpec) -> Result<Measured, Box<dyn Error>> {
 /// All connect, all are accepted, all leave, all are let go.
 fn visit(spec: &LoadSpec) -> io::Result<()> {
     let connecting: Vec<Connecting> = (0..AT_ONCE)
-        .map(|index| Connecting::start(spec.port, spec.version, &format!("churn-{index:02}")))
+        .map(|index| {
+            Connecting::start(spec.port, spec.version, &format!("churn-{index:02}"), false)
+        })
         .collect::<io::Result<_>>()?;
     let accepted: Vec<Handshake> =
         connecting.into_iter().map(Connecting::finish).collect::<io::Result<_>>()?;

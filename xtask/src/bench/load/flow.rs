@@ -103,7 +103,11 @@ fn connect(spec: &LoadSpec, flow: Flow) -> io::Result<Vec<(Client, Part)>> {
     let mut clients = Vec::new();
     for (index, part) in parts(flow.shape).into_iter().enumerate() {
         let id = format!("bench-{index:02}");
-        let handshake = Handshake::connect(spec.port, spec.version, &id)?;
+        let connect = match flow.kept && part.receives.is_some() {
+            true => Handshake::connect_kept,
+            false => Handshake::connect,
+        };
+        let handshake = connect(spec.port, spec.version, &id)?;
         if let Some((topic, _, _)) = &part.receives {
             handshake.subscribe(std::slice::from_ref(topic), flow.qos)?;
         }
@@ -215,7 +219,7 @@ mod tests {
     }
 
     fn flow(shape: Shape) -> Flow {
-        Flow { shape, qos: 0, payload: 64, rate: None, stuck: false, ping: false }
+        Flow { shape, qos: 0, payload: 64, rate: None, stuck: false, ping: false, kept: false }
     }
 
     fn assert_complete(measured: &Measured) {

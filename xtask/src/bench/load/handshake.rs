@@ -33,12 +33,17 @@ impl Connecting {
     ///
     /// # Errors
     /// Where the broker does not accept the connection.
-    pub(crate) fn start(port: u16, version: Version, client_id: &str) -> io::Result<Self> {
+    pub(crate) fn start(
+        port: u16,
+        version: Version,
+        client_id: &str,
+        kept: bool,
+    ) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        (&stream).write_all(&wire::connect(version, client_id))?;
+        (&stream).write_all(&wire::connect(version, client_id, kept))?;
         Ok(Self { stream, version })
     }
 
@@ -62,7 +67,15 @@ impl Handshake {
     /// # Errors
     /// As those of [`Connecting`].
     pub(crate) fn connect(port: u16, version: Version, client_id: &str) -> io::Result<Self> {
-        Connecting::start(port, version, client_id)?.finish()
+        Connecting::start(port, version, client_id, false)?.finish()
+    }
+
+    /// Connects with a session that outlives the connection.
+    ///
+    /// # Errors
+    /// As those of [`Connecting`].
+    pub(crate) fn connect_kept(port: u16, version: Version, client_id: &str) -> io::Result<Self> {
+        Connecting::start(port, version, client_id, true)?.finish()
     }
 
     /// Subscribes to every filter and waits for each SUBACK.

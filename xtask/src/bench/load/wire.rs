@@ -130,13 +130,15 @@ fn split_properties(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     None
 }
 
-/// A CONNECT with a clean start and no keep-alive.
-pub(crate) fn connect(version: Version, client_id: &str) -> Vec<u8> {
+/// A CONNECT without a keep-alive, with a clean start or with a session that is kept for ever.
+pub(crate) fn connect(version: Version, client_id: &str, kept: bool) -> Vec<u8> {
     let mut body = Vec::new();
     push_string(&mut body, b"MQTT");
-    body.extend(match version {
-        Version::V311 => [4, 2, 0, 0].as_slice(),
-        Version::V5 => &[5, 2, 0, 0, 0],
+    body.extend(match (version, kept) {
+        (Version::V311, false) => [4, 2, 0, 0].as_slice(),
+        (Version::V311, true) => &[4, 0, 0, 0],
+        (Version::V5, false) => &[5, 2, 0, 0, 0],
+        (Version::V5, true) => &[5, 0, 0, 0, 5, 0x11, 0xFF, 0xFF, 0xFF, 0xFF],
     });
     push_string(&mut body, client_id.as_bytes());
     packet(0x10, &body)

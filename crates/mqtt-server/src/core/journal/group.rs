@@ -142,11 +142,10 @@ impl<'a> Group<'a> {
     }
 
     /// The group is written: messages go to the connections that want them.
-    pub(super) fn hand_on(self, journal: &Journal, now: Time) {
-        let Self { queues, deliveries, fetches, clock, .. } = self;
-        for (target, placed) in deliveries {
+    pub(super) fn hand_on(mut self, journal: &Journal, now: Time) {
+        for (target, placed) in std::mem::take(&mut self.deliveries) {
             let count = placed.run.count();
-            let taken = match queues.by_session.get_mut(&target.session) {
+            let taken = match self.queues.by_session.get_mut(&target.session) {
                 Some(queue) => feed(queue, target, placed, now),
                 None => false,
             };
@@ -154,8 +153,13 @@ impl<'a> Group<'a> {
                 journal.lose(ended(count));
             }
         }
-        for (session, slot, epoch) in fetches {
-            let Some(queue) = queues.by_session.get_mut(&session) else { continue };
+        self.fetch_all(journal, now);
+    }
+
+    fn fetch_all(&mut self, journal: &Journal, now: Time) {
+        let clock = self.clock;
+        for (session, slot, epoch) in std::mem::take(&mut self.fetches) {
+            let Some(queue) = self.queues.by_session.get_mut(&session) else { continue };
             if let Some(epoch) = epoch
                 && !open(queue, &slot, epoch)
             {
@@ -170,7 +174,10 @@ impl<'a> Group<'a> {
 
     /// The group is not written: its messages are refused. Answers what has happened all the same
     /// and has to be written some time.
-    pub(super) fn give_up(self, journal: &Journal) -> Vec<Change> {
+    pub(super) fn give_up(mut self, journal: &Journal, now: Time) -> Vec<Change> {
+        // What was only to be read can be read. Who opens a session is refused.
+        self.fetches.retain(|(_, _, epoch)| epoch.is_none());
+        self.fetch_all(journal, now);
         for (target, placed) in self.deliveries {
             if let Some(queue) = self.queues.by_session.get_mut(&target.session) {
                 // Nothing was placed behind it: the numbers are given again.

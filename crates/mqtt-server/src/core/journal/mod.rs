@@ -71,6 +71,8 @@ pub(crate) struct Journal {
     work: Condvar,
     /// The number of the last group that is over.
     over: AtomicU64,
+    /// Groups from this one on are lost: nobody writes them any more.
+    broken: AtomicU64,
     /// Groups that failed, and why; hardly ever any.
     failed: Mutex<BTreeMap<u64, ReasonCode>>,
     has_failed: AtomicBool,
@@ -134,6 +136,7 @@ impl Journal {
             pending: Mutex::new(Pending { group: 1, ..Pending::default() }),
             work: Condvar::new(),
             over: AtomicU64::new(0),
+            broken: AtomicU64::new(u64::MAX),
             failed: Mutex::default(),
             has_failed: AtomicBool::new(false),
             queues: Mutex::default(),
@@ -174,10 +177,10 @@ impl Journal {
             return Err(reason);
         }
         self.meter.transactions.fetch_add(1, Ordering::Relaxed);
+        let wakes = is_urgent && !pending.is_urgent || pending.entries.is_empty();
         pending.bytes += transaction.bytes;
         pending.level = pending.level.max(transaction.level);
         pending.entries.extend(transaction.entries);
-        let wakes = is_urgent && !pending.is_urgent || pending.entries.len() == 1;
         pending.is_urgent |= is_urgent;
         if let Some(waiter) = waiter
             && waiter.waits_for_group(pending.group)
@@ -194,6 +197,9 @@ impl Journal {
 
     /// What has become of a ticket.
     pub(crate) fn outcome(&self, ticket: Ticket) -> Outcome {
+        if ticket.0 >= self.broken.load(Ordering::Acquire) {
+            return Outcome::Refused(ReasonCode::UNSPECIFIED_ERROR);
+        }
         if ticket.0 > self.over.load(Ordering::Acquire) {
             return Outcome::Pending;
         }
@@ -235,6 +241,17 @@ impl Journal {
                 (false, _) => self.work.wait(&mut pending),
             }
         }
+    }
+
+    /// Whoever writes the journal cannot go on: everything that was not written is refused.
+    pub(crate) fn break_down(&self) {
+        let waiting = {
+            let mut pending = self.pending.lock();
+            pending.state = State::Failed;
+            std::mem::take(&mut pending.waiting)
+        };
+        self.broken.store(self.over.load(Ordering::Acquire) + 1, Ordering::Release);
+        waiting.iter().for_each(|slot| slot.wake());
     }
 
     /// Writes what is there, and ends [`Journal::wait`] then.
@@ -300,7 +317,7 @@ impl Journal {
             }
             _ => (ReasonCode::UNSPECIFIED_ERROR, State::Failed),
         };
-        let facts = group.give_up(self);
+        let facts = group.give_up(self, now);
         self.meter.failures.fetch_add(1, Ordering::Relaxed);
         self.failed.lock().insert(number, reason);
         self.has_failed.store(true, Ordering::Relaxed);
