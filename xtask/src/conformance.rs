@@ -1,6 +1,7 @@
 //! `cargo xtask conformance`: the black-box suite by statement id, run on our broker, and the page
 //! that tells what it found.
 
+mod differential;
 mod page;
 mod previous;
 mod sources;
@@ -41,6 +42,10 @@ pub(crate) struct Options {
     /// Bad inputs at the sizes that the catalogue names, also where that takes minutes.
     #[arg(long)]
     full: bool,
+    /// Instead of the suite: play so many sequences of operations on ours and on the installed
+    /// mosquitto, and fail at a difference that has no verdict.
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "100")]
+    differential: Option<u64>,
     /// Print the passes as well.
     #[arg(long)]
     all: bool,
@@ -55,6 +60,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let built = build(options)?;
     let ours = built.join("surgemq");
     let suite = built.join("mqtt-conformance");
+    if let Some(count) = options.differential {
+        return differential::run(&suite, &ours, count, options.write_docs);
+    }
     let report = built.join("conformance-ours.json");
     let mut command = program(&suite);
     command.arg("--ours").arg(&ours).arg("--report").arg(&report).args(arguments(options));

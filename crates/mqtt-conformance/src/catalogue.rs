@@ -2,7 +2,7 @@
 
 use crate::harness::test::Test;
 use crate::harness::version::Version;
-use crate::{bad_inputs, unnumbered, v5, v31, v311};
+use crate::{bad_inputs, stories, unnumbered, v5, v31, v311};
 
 /// Why a statement that binds the client has no test here.
 pub(crate) const OF_THE_CLIENT: &str = "binds the client: its own tests prove it";
@@ -20,6 +20,8 @@ pub(crate) enum Suite {
     Unnumbered,
     /// Bad inputs and abuses.
     BadInputs,
+    /// Stories that other suites tell.
+    Stories,
 }
 
 impl Suite {
@@ -31,6 +33,7 @@ impl Suite {
             Self::V5 => "MQTT 5.0",
             Self::Unnumbered => "MQTT 5.0 unnumbered",
             Self::BadInputs => "bad inputs",
+            Self::Stories => "stories",
         }
     }
 }
@@ -45,12 +48,13 @@ pub(crate) struct Case {
 
 /// Every test, once per version.
 pub(crate) fn cases() -> Vec<Case> {
-    let suites: [(Suite, Version, Vec<Test>); 5] = [
+    let suites: [(Suite, Version, Vec<Test>); 6] = [
         (Suite::V31, Version::V31, v31::tests()),
         (Suite::V311, Version::V311, v311::tests()),
         (Suite::V5, Version::V5, v5::tests()),
         (Suite::Unnumbered, Version::V5, unnumbered::tests()),
         (Suite::BadInputs, Version::V5, bad_inputs::tests()),
+        (Suite::Stories, Version::V5, stories::tests()),
     ];
     let mut cases = Vec::new();
     for (suite, version, tests) in suites {
@@ -72,6 +76,7 @@ pub(crate) fn waiting() -> Vec<(Suite, Version, &'static str, &'static str)> {
         (Suite::V5, Version::V5, v5::WAITING),
         (Suite::Unnumbered, Version::V5, unnumbered::WAITING),
         (Suite::BadInputs, Version::V5, bad_inputs::WAITING),
+        (Suite::Stories, Version::V5, stories::WAITING),
     ] {
         for (reason, ids) in list {
             all.extend(ids.iter().map(|id| (suite, version, *id, *reason)));
@@ -86,12 +91,13 @@ mod tests {
 
     use super::*;
 
-    const TABLES: [(Suite, &str); 5] = [
+    const TABLES: [(Suite, &str); 6] = [
         (Suite::V31, include_str!("../data/mqtt-3.1-differences.tsv")),
         (Suite::V311, include_str!("../data/mqtt-3.1.1-statements.tsv")),
         (Suite::V5, include_str!("../data/mqtt-5.0-statements.tsv")),
         (Suite::Unnumbered, include_str!("../data/mqtt-5.0-unnumbered-rules.tsv")),
         (Suite::BadInputs, include_str!("../data/bad-inputs.tsv")),
+        (Suite::Stories, include_str!("../data/stories.tsv")),
     ];
 
     fn table(text: &str) -> BTreeSet<&str> {
@@ -101,7 +107,7 @@ mod tests {
     #[test]
     fn the_tables_are_whole() {
         let counts: Vec<_> = TABLES.iter().map(|(_, text)| table(text).len()).collect();
-        assert_eq!(counts, [26, 141, 251, 81, 174]);
+        assert_eq!(counts, [26, 141, 251, 81, 174, 27]);
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! - [`run`] runs them and answers with a [`Report`];
 //! - [`Report`] prints itself as a table or as JSON.
 //!
+//! - [`compare`] plays the same operations on two brokers and answers with a [`Comparison`].
+//!
 //! Everything that the broker sends in any test is also watched by passive checks (fixed header
 //! flags, reason codes, packet ids, limits), each reported under its own statement id.
 //!
@@ -21,14 +23,17 @@
 
 mod bad_inputs;
 mod catalogue;
+mod differential;
 mod harness;
 mod shared;
+mod stories;
 mod unnumbered;
 mod v31;
 mod v311;
 mod v5;
 mod websocket;
 
+pub use differential::{Comparison, compare};
 pub use harness::options::{Broker, Options};
 pub use harness::report::{Report, Row};
 pub use harness::runner::run;

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Parser};
 
-use mqtt_conformance::{Broker, Options, Report, run};
+use mqtt_conformance::{Broker, Options, Report, compare, run};
 
 /// Tests any MQTT broker by statement id, over raw sockets.
 ///
 /// Ends with 0 if no statement is broken, 1 if one is, 2 if the suite could not run.
 #[derive(Debug, Parser)]
-#[command(group = ArgGroup::new("which").required(true))]
+#[command(group = ArgGroup::new("which").required(true).multiple(true))]
 struct Arguments {
     /// A broker that runs already, HOST:PORT
     #[arg(long, group = "which")]
@@ -29,6 +29,12 @@ struct Arguments {
     /// NAME=COMMAND: how to start the broker for the tests that need this profile
     #[arg(long = "profile", value_name = "NAME=COMMAND")]
     profiles: Vec<String>,
+    /// Play so many sequences of operations on --ours and on --mosquitto, and compare
+    #[arg(long, value_name = "N", requires = "ours", requires = "mosquitto")]
+    differential: Option<u64>,
+    /// The first seed of --differential
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
     /// Only tests whose id contains this
     #[arg(long, value_name = "ID")]
     filter: Option<String>,
@@ -51,12 +57,35 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(count) = arguments.differential {
+        return differential(&arguments, count);
+    }
     let report = options(&arguments).and_then(|options| run(&options));
     match report.and_then(|report| keep(&arguments, report)) {
         Ok(report) => {
             let json = arguments.json;
             print!("{}", if json { report.json() } else { report.table(!arguments.quiet) });
             if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        }
+        Err(error) => {
+            eprintln!("mqtt-conformance: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Ends with 1 if a difference has no verdict.
+fn differential(arguments: &Arguments, count: u64) -> ExitCode {
+    let (Some(ours), Some(theirs)) = (&arguments.ours, &arguments.mosquitto) else {
+        return ExitCode::from(2);
+    };
+    let seeds = arguments.seed..arguments.seed.saturating_add(count);
+    let found = compare(Broker::Ours(ours.clone()), Broker::Mosquitto(theirs.clone()), seeds);
+    match found {
+        Ok(found) => {
+            print!("{}", found.table());
+            eprint!("{}", found.unexplained());
+            if found.is_explained() { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }
         Err(error) => {
             eprintln!("mqtt-conformance: {error}");

@@ -30,7 +30,7 @@ pub(super) struct Statement {
 }
 
 /// Every table, in the order of the page.
-pub(super) const TABLES: [Table; 5] = [
+pub(super) const TABLES: [Table; 6] = [
     Table {
         suite: "MQTT 3.1 differences",
         title: "MQTT 3.1, where it differs from 3.1.1",
@@ -69,6 +69,14 @@ pub(super) const TABLES: [Table; 5] = [
         file: "bad-inputs.tsv",
         columns: &["input_or_abuse"],
         tests: "bad_inputs/",
+        is_v311: false,
+    },
+    Table {
+        suite: "stories",
+        title: "Stories",
+        file: "stories.tsv",
+        columns: &["story"],
+        tests: "stories/",
         is_v311: false,
     },
 ];

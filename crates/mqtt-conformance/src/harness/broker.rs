@@ -53,8 +53,10 @@ struct Started {
 impl Fleet {
     /// Nothing runs yet; the files that configurations need are written.
     pub(crate) fn new(options: &Options) -> io::Result<Self> {
-        let directory =
-            std::env::temp_dir().join(format!("mqtt-conformance-{}", std::process::id()));
+        static COUNT: AtomicU16 = AtomicU16::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mqtt-conformance-{}-{count}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory)?;
         for (name, text) in [
             ("passwords", PASSWORDS),
@@ -199,7 +201,8 @@ impl Fleet {
             Broker::Mosquitto(path) => {
                 let settings = profile.mosquitto().ok_or_else(|| self.lacks(profile))?;
                 // Started by root it would read its files as another user.
-                let listener = format!("user root\nlistener {port} 127.0.0.1\n");
+                let listener =
+                    format!("user root\nset_tcp_nodelay true\nlistener {port} 127.0.0.1\n");
                 let text = listener + &self.fill(settings, port);
                 let file = self.directory.join(format!("{}.conf", place.name()));
                 write_private(&file, &text).map_err(|error| error.to_string())?;
