@@ -55,9 +55,9 @@ const EITHER_OR_SIZE: &[u8] = &[0x81, 0x82, 0x95];
 /// The broker answers or ends the connection, in 5.0 with one of these codes; both are permitted.
 fn may_end(peer: &mut Peer, codes: &[u8]) -> Done {
     peer.send(&[0xC0, 0]);
-    match peer.event(seconds(10))? {
+    match peer.event(seconds(30))? {
         Event::Closed => Ok(()),
-        Event::Silence => fail!("expected an answer or a close, got nothing in 10 s"),
+        Event::Silence => fail!("expected an answer or a close, got nothing in 30 s"),
         Event::Packet(packet) => match packet.content {
             Content::Disconnect { code, .. } => {
                 let fits = code == 0x80 || codes.contains(&code);

@@ -37,7 +37,7 @@ const LOWER_QOS: Verdict = Verdict {
 };
 
 const OLD_OPTIONS: Verdict = Verdict {
-    name: "Retain As Published or No Local, once it is taken back",
+    name: "Retain As Published or No Local, once they are changed",
     judged: "mosquitto is wrong",
     why: "a subscription with the same filter replaces the old one with its options [MQTT-3.8.4-3]",
     diverges: false,
@@ -71,7 +71,7 @@ pub(crate) fn verdict(sequence: &Sequence, difference: &Difference) -> Option<Ve
         return Some(NO_SUBSCRIBERS);
     }
     let subscriptions = subscriptions(sequence, difference);
-    if took_back(&subscriptions, 8) && same_but(ours, theirs, |each| each.retain = false) {
+    if changed(&subscriptions, 8) && same_but(ours, theirs, |each| each.retain = false) {
         return Some(OLD_OPTIONS);
     }
     let own = format!("p{}-", difference.client);
@@ -79,7 +79,7 @@ pub(crate) fn verdict(sequence: &Sequence, difference: &Difference) -> Option<Ve
         let messages = seen.messages.iter().filter(|each| !each.payload.starts_with(&own));
         Seen { messages: messages.cloned().collect(), ..seen.clone() }
     };
-    if took_back(&subscriptions, 4) && same_but(&others(ours), &others(theirs), |_| {}) {
+    if changed(&subscriptions, 4) && same_but(&others(ours), &others(theirs), |_| {}) {
         return Some(OLD_OPTIONS);
     }
     let raised =
@@ -91,7 +91,7 @@ pub(crate) fn verdict(sequence: &Sequence, difference: &Difference) -> Option<Ve
 
 /// Whether the messages are the same once they are changed, whatever the number of their copies.
 fn same_but(ours: &Seen, theirs: &Seen, change: impl Fn(&mut Received)) -> bool {
-    let changed = |seen: &Seen| {
+    let after = |seen: &Seen| {
         let mut messages = seen.messages.clone();
         for message in &mut messages {
             message.copies = 1;
@@ -99,7 +99,7 @@ fn same_but(ours: &Seen, theirs: &Seen, change: impl Fn(&mut Received)) -> bool 
         }
         messages
     };
-    ours.ended == theirs.ended && changed(ours) == changed(theirs)
+    ours.ended == theirs.ended && after(ours) == after(theirs)
 }
 
 /// The filters and options that the client has asked for so far.
@@ -113,11 +113,11 @@ fn subscriptions(sequence: &Sequence, difference: &Difference) -> Vec<(&'static 
     sequence.steps.iter().take(difference.step + 1).filter_map(asked).collect()
 }
 
-/// Whether a filter was asked for with this option, and later without.
-fn took_back(subscriptions: &[(&'static str, u8)], option: u8) -> bool {
+/// Whether a filter was asked for with this option and without.
+fn changed(subscriptions: &[(&'static str, u8)], option: u8) -> bool {
     subscriptions.iter().enumerate().any(|(at, (filter, options))| {
         let mut later = subscriptions.iter().skip(at + 1).filter(|(other, _)| other == filter);
-        options & option != 0 && later.any(|(_, options)| options & option == 0)
+        later.any(|(_, others)| (others ^ options) & option != 0)
     })
 }
 
@@ -170,9 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn an_option_is_taken_back_by_the_same_filter_alone() {
-        assert!(took_back(&[("a", 9), ("b", 1), ("a", 1)], 8));
-        assert!(!took_back(&[("a", 9), ("b", 1)], 8));
-        assert!(!took_back(&[("a", 1), ("a", 9)], 8));
+    fn an_option_is_changed_by_the_same_filter_alone() {
+        assert!(changed(&[("a", 9), ("b", 1), ("a", 1)], 8));
+        assert!(changed(&[("a", 1), ("a", 9)], 8));
+        assert!(!changed(&[("a", 9), ("b", 1), ("a", 10)], 8));
     }
 }
