@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// Write docs/conformance.md, with a run on the installed mosquitto beside ours.
     #[arg(long, conflicts_with = "filter")]
     write_docs: bool,
+    /// With --write-docs: leave mosquitto's verdicts as they are; its run takes minutes.
+    #[arg(long, requires = "write_docs")]
+    keep_mosquitto: bool,
 }
 
 /// Builds the suite and our broker, runs the one on the other, and fails if a statement is broken
@@ -76,7 +79,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let previous = Previous::read(&path)?;
     let sources = Sources::read(&root())?;
     if options.write_docs {
-        let theirs = mosquitto(&suite, &built, &previous, &ours.verdicts)?;
+        let theirs = match options.keep_mosquitto {
+            true => previous.mosquitto(&ours.verdicts),
+            false => mosquitto(&suite, &built, &previous, &ours.verdicts)?,
+        };
         let page = Page { ours, theirs, sources, previous: Previous::default() }.render()?;
         fs::write(&path, page).map_err(|error| Failure::new(format!("{PAGE}: {error}")))?;
         println!("conformance: {PAGE} is written");

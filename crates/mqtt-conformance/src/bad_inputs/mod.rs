@@ -42,7 +42,6 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
     ("needs a bridge or a cluster", &["C34"]),
     ("needs control over the broker's clock", &["E11"]),
     ("needs a fail point in the broker", &["E13"]),
-    ("needs storage on disk", &["G07"]),
 ];
 
 /// Runs with MQTT 3.1.1 and with 5.0.

@@ -16,6 +16,7 @@ pub(super) const TESTS: &[Test] = &[
     test("G03", g03),
     test("G05", g05).on(BOTH),
     test("G06", g06),
+    test("G07", g07).slow(),
     test("G08", g08),
     test("G09", g09).on(BOTH),
 ];
@@ -161,6 +162,94 @@ fn g06(t: &Story) -> Done {
     let said = Private::refuses_to_start(t, &open)?;
     ensure!(said.contains("without authentication"), "it does not say why: {said}");
     Private::start(t, &Setup::new(""))?.story(t).client("c")?.ping()
+}
+
+/// Makes other content out of that of a file.
+type Damage = fn(Vec<u8>) -> Vec<u8>;
+
+/// [G07] Truncated, bit-flipped or foreign persistence files: it starts and says what it left out, or
+/// refuses and says why. What was acknowledged before the damage is there.
+fn g07(t: &Story) -> Done {
+    let damages: [(Damage, bool); 4] =
+        [(cut, false), (append, true), (flip, false), (replace, false)];
+    for (index, (damage, whole)) in damages.into_iter().enumerate() {
+        let t = Story { unique: format!("{}d{index}", t.unique), ..t.clone() };
+        let setup = Setup::new("--allow-anonymous").on_disk();
+        let broker = Private::start(&t, &setup)?;
+        fill(&broker.story(&t))?;
+        let data = broker.path("data");
+        // Killed: nothing is tidied up.
+        drop(broker);
+        let files = largest_first(&data);
+        let Some(file) = files.first() else { fail!("nothing is in {}", data.display()) };
+        let bytes = std::fs::read(file).unwrap_or_default();
+        let written = std::fs::write(file, damage(bytes));
+        ensure!(written.is_ok(), "{} cannot be written", file.display());
+        let Ok(broker) = Private::start(&t, &setup) else {
+            let said = Private::refuses_to_start(&t, &setup)?;
+            let panicked = said.contains("panicked");
+            ensure!(!panicked && said.contains("data"), "it refuses and says: {said}");
+            continue;
+        };
+        let found = broker.story(&t);
+        ensure!(!broker.log().contains("panicked"), "it panicked: {}", broker.log());
+        // The first of what was acknowledged stands far before the damage.
+        let got = found.observer("o", &t.topic("kept/+"))?.collect(seconds(1))?.len();
+        let expected = if whole { 200 } else { 1 };
+        let silent = !broker.log().contains("WARN") && !broker.log().contains("ERROR");
+        ensure!(got >= expected || !silent, "{got} of 200 messages are left, and nothing is said");
+        ensure!(!whole || got == 200, "{got} of 200 messages are left, with the file whole");
+        found.is_quick()?;
+    }
+    Ok(())
+}
+
+/// Retained messages and a session, acknowledged.
+fn fill(t: &Story) -> Done {
+    t.absent("c", &t.topic("#"), 1)?;
+    let mut publisher = t.client("p")?;
+    for index in 0..200 {
+        let topic = t.topic(&format!("kept/{index}"));
+        publisher.publish(Publish::new(topic, "x".repeat(100)).qos(1).retain())?;
+    }
+    Ok(())
+}
+
+fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(bytes.len() - bytes.len() / 10);
+    bytes
+}
+
+fn append(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend([0xA5; 77]);
+    bytes
+}
+
+fn flip(mut bytes: Vec<u8>) -> Vec<u8> {
+    let at = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 0x10;
+    }
+    bytes
+}
+
+fn replace(_: Vec<u8>) -> Vec<u8> {
+    b"\x7FELF another file altogether".repeat(40)
+}
+
+/// All files below a directory.
+fn largest_first(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(next) = directories.pop() {
+        for entry in std::fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { directories.push(path) } else { found.push(path) }
+        }
+    }
+    let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    found.sort_by_key(|path| std::cmp::Reverse(size(path)));
+    found
 }
 
 /// [G08] Files readable by all users: said in the log, with the file.

@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     /// Descriptors that it may open.
     descriptors: Option<u32>,
     listen: Option<&'static str>,
+    /// Whether it keeps its state in a directory, `data` beside its files.
+    on_disk: bool,
 }
 
 impl Setup {
@@ -38,6 +40,12 @@ impl Setup {
 
     pub(crate) fn descriptors(mut self, count: u32) -> Self {
         self.descriptors = Some(count);
+        self
+    }
+
+    /// Keeps its state; whoever starts it again in the same test finds it.
+    pub(crate) fn on_disk(mut self) -> Self {
+        self.on_disk = true;
         self
     }
 
@@ -107,11 +115,18 @@ impl Private {
                 shell
             }
         };
+        let data = directory.join("data").display().to_string();
+        let storage = if setup.on_disk {
+            vec!["--data-dir".to_owned(), data]
+        } else {
+            vec!["--in-memory".into()]
+        };
         let host = setup.listen.unwrap_or("127.0.0.1");
         let log = fs::File::create(directory.join("broker.log")).map_err(failed)?;
         let errors = log.try_clone().map_err(failed)?;
         let child = command
-            .args(["serve", "--in-memory", "--listen", &format!("tcp://{host}:{port}")])
+            .args(["serve", "--listen", &format!("tcp://{host}:{port}")])
+            .args(storage)
             .args(setup.options.iter().map(fill))
             .stdin(Stdio::null())
             .stdout(log)
