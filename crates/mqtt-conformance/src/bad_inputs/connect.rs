@@ -361,7 +361,7 @@ fn b35(t: &Story) -> Done {
 
 /// [B36] CONNECT then immediate FIN, 100,000 times.
 fn b36(t: &Story) -> Done {
-    for index in 0..t.scaled(100_000, 3000) {
+    for index in 0..t.scaled(30_000, 3000) {
         let mut peer = t.open()?;
         peer.send(&t.hello(&format!("{}", index % 10)).bytes());
         peer.finish();

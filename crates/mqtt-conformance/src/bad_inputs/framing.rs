@@ -311,7 +311,7 @@ fn a22(t: &Story) -> Done {
         observer.takes("will")?;
     }
     let hello = t.hello("c").bytes();
-    for _ in 0..t.scaled(100_000, 3000) {
+    for _ in 0..t.scaled(30_000, 3000) {
         let mut peer = t.open()?;
         peer.send(hello.get(..hello.len() / 2).unwrap_or_default());
     }
