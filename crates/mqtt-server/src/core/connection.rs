@@ -492,11 +492,13 @@ impl Connection {
         let mut report = self.report();
         report.done += done;
         report.held = session.held();
-        let left = match opening {
+        let was_let_in = opening.is_none();
+        let (session, will) = match opening {
             // The client was never let in: everything is as it was.
-            Some(opening) => Left { session: *opening.session, report, will: None, expiry_secs },
-            None => Left { session, report, will: will.map(|will| *will), expiry_secs },
+            Some(opening) => (*opening.session, None),
+            None => (session, will.map(|will| *will)),
         };
+        let left = Left { session, report, will, expiry_secs, was_let_in };
         let transaction = std::mem::replace(&mut self.transaction, Transaction::new());
         self.broker.depart(&slot, epoch, left, transaction, now);
     }

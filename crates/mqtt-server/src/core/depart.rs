@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use mqtt_session::{Level, Session, StoredSession, StoredWill, Time, WallClock, WillRequest};
+use mqtt_session::{
+    Level, Session, SessionNumber, StoredSession, StoredWill, Time, WallClock, WillRequest,
+};
 
 use super::{
     broker::Broker,
@@ -17,6 +19,8 @@ pub(crate) struct Left {
     /// The will, if it is to be published.
     pub(crate) will: Option<WillRequest>,
     pub(crate) expiry_secs: u32,
+    /// Whether the client was let in. Only then the session was told how far it is.
+    pub(crate) was_let_in: bool,
 }
 
 impl Broker {
@@ -31,15 +35,21 @@ impl Broker {
         mut transaction: Transaction,
         now: Time,
     ) {
-        let Left { mut session, mut report, will, expiry_secs } = left;
+        let Left { mut session, mut report, will, expiry_secs, was_let_in } = left;
         let delay_secs = will.as_ref().map_or(0, |will| will.delay_secs.min(expiry_secs));
         let waits = delay_secs > 0;
         let (later, at_once) = if waits { (will, None) } else { (None, will) };
         if let Some(will) = at_once {
             self.publish_will(slot, &will.published(now), now, &mut transaction);
         }
-        if expiry_secs > 0 {
-            self.park(slot, &mut session, later.as_ref(), expiry_secs, &mut transaction, now);
+        if expiry_secs > 0
+            && let (Some(journal), Some(number)) = (&self.journal, slot.number)
+        {
+            let will = later.as_ref();
+            let parked_at = Some(journal.clock.millis(now));
+            let stored = slot.stored(number, expiry_secs, parked_at, will, journal.clock);
+            transaction.add(Entry::Session(stored), Level::Memory);
+            park(number, &mut session, was_let_in, &mut transaction);
         }
         if slot.number.is_some() {
             report.held = session.held();
@@ -77,35 +87,28 @@ impl Broker {
         }
         waiting.wake();
     }
+}
 
-    /// Writes down how a session was left whose queue is in the store, and forgets the queue here.
-    fn park(
-        &self,
-        slot: &Slot,
-        session: &mut Session,
-        will: Option<&WillRequest>,
-        expiry_secs: u32,
-        transaction: &mut Transaction,
-        now: Time,
-    ) {
-        let (Some(journal), Some(number)) = (&self.journal, slot.number) else { return };
-        let stored =
-            slot.stored(number, expiry_secs, Some(journal.clock.millis(now)), will, journal.clock);
-        transaction.add(Entry::Session(stored), Level::Memory);
-        if let Some(ids) = session.take_received() {
-            transaction.add(Entry::Received { session: number, ids }, Level::Memory);
-        }
-        let progress = session.progress();
-        session.forget_messages();
-        transaction.add(Entry::Park { session: number, progress }, Level::Memory);
+/// Writes down how a session was left whose queue is in the store, and forgets the queue here.
+fn park(
+    number: SessionNumber,
+    session: &mut Session,
+    was_let_in: bool,
+    transaction: &mut Transaction,
+) {
+    if let Some(ids) = session.take_received() {
+        transaction.add(Entry::Received { session: number, ids }, Level::Memory);
     }
+    let progress = was_let_in.then(|| session.progress());
+    session.forget_messages();
+    transaction.add(Entry::Park { session: number, progress }, Level::Memory);
 }
 
 impl Slot {
     /// What the store keeps of the session beside its messages.
     pub(crate) fn stored(
         &self,
-        number: mqtt_session::SessionNumber,
+        number: SessionNumber,
         expiry_secs: u32,
         parked_at_millis: Option<u64>,
         will: Option<&WillRequest>,

@@ -64,7 +64,10 @@ impl<'a> Group<'a> {
                 self.advance(session, progress);
             }
             Entry::Park { session, progress } => {
-                if let Some(queue) = self.advance(session, progress) {
+                if let Some(progress) = progress {
+                    self.advance(session, progress);
+                }
+                if let Some(queue) = self.queues.by_session.get_mut(&session) {
                     queue.park();
                 }
             }

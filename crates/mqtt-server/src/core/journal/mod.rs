@@ -174,6 +174,8 @@ impl Journal {
                 entry => Some(entry),
             });
             pending.entries.extend(facts);
+            drop(pending);
+            self.work.notify_one();
             return Err(reason);
         }
         self.meter.transactions.fetch_add(1, Ordering::Relaxed);

@@ -119,7 +119,7 @@ impl Finder<'_> {
             if session.parked_at_millis.is_none() {
                 // From here on the time counts that its client has to come back.
                 session.parked_at_millis = Some(journal.clock.millis(now));
-                let progress = queue.progress.clone();
+                let progress = Some(queue.progress.clone());
                 parked.add(Entry::Session(session.clone()), Level::Memory);
                 parked.add(Entry::Park { session: number, progress }, Level::Memory);
             }

@@ -59,10 +59,11 @@ pub(crate) enum Entry {
         slot: Arc<Slot>,
         epoch: u64,
     },
-    /// The connection ended: its messages are on the disk alone.
+    /// The connection ended: its messages are on the disk alone. One that was never told how far
+    /// the session is does not know it either.
     Park {
         session: SessionNumber,
-        progress: Progress,
+        progress: Option<Progress>,
     },
     /// Nothing: everything before it has to be safe.
     Sync,

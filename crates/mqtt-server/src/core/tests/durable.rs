@@ -287,6 +287,48 @@ fn a_will_with_a_delay_is_published_by_the_next_broker() {
     assert_eq!(third.texts(subscriber), Vec::<String>::new(), "it was published once");
 }
 
+#[test]
+fn the_will_of_a_client_that_was_connected_waits_for_it_to_come_back() {
+    let mut world = World::durable();
+    let subscriber = world.connect(&persistent(Version::V5, "subscriber"));
+    world.subscribe(subscriber, "will", 1);
+    world.connect(&persistent(Version::V5, "client").will_to("will", "bye", 5));
+    let mut next = world.restart_after(60_000);
+    let subscriber = next.connect(&persistent(Version::V5, "subscriber"));
+    next.pass(4_999);
+    assert_eq!(next.texts(subscriber), Vec::<String>::new());
+    next.pass(1);
+    assert_eq!(next.texts(subscriber), ["bye"]);
+}
+
+#[test]
+fn a_client_that_leaves_before_connack_does_not_set_its_session_back() {
+    for (version, restarts) in
+        BOTH.into_iter().flat_map(|version| [(version, false), (version, true)])
+    {
+        let mut world = World::durable();
+        let subscriber = world.connect(&persistent(version, "subscriber"));
+        world.subscribe(subscriber, "#", 1);
+        let publisher = world.connect(&hello(version, "publisher"));
+        world.publish(publisher, "t", "before", 1);
+        assert_eq!(world.texts(subscriber), ["before"]);
+        world.cut(subscriber);
+        world.writes = false;
+        let hasty = world.connect(&persistent(version, "subscriber"));
+        world.cut(hasty);
+        world.write();
+        world.writes = true;
+        world.publish(publisher, "t", "after", 1);
+        let mut world = if restarts { world.restart() } else { world };
+        let subscriber = world.connect(&persistent(version, "subscriber"));
+        let after = world.messages(subscriber);
+        assert_eq!(after.len(), 1, "{restarts} {after:?}");
+        assert_eq!(after[0].payload, "after");
+        // The identifier of the first message is not given away again at once.
+        assert_eq!(after[0].packet_id, Some(2));
+    }
+}
+
 /// A store that can be made to fail.
 #[derive(Default)]
 struct Fragile {
