@@ -13,13 +13,14 @@ use mqtt_packet::{
     Ack, Delivery, Packet, PacketId, PacketType, Publish, PublishProperties, QoS, ReasonCode,
     Unsubscribe, UnsubscribeFilters, Version,
 };
-use mqtt_session::Session;
+use mqtt_session::{DropReason, Session};
 
 use super::{
     hello::{Hello, hello},
     parts::Act,
     world::{Id, World},
 };
+use crate::limits::Limits;
 
 const CLIENTS: usize = 3;
 const TOPICS: [&str; 4] = ["a", "a/b", "c", "secret"];
@@ -72,6 +73,13 @@ enum Op {
     Pass {
         millis: u64,
     },
+    /// The broker dies, if it keeps what it has to in a store, before it has written what a client
+    /// published last; another takes its place.
+    Crash {
+        who: usize,
+        topic: usize,
+        qos: u8,
+    },
     /// Another client says something, right or wrong.
     Noise {
         v5: bool,
@@ -84,7 +92,7 @@ enum Op {
 /// # Panics
 /// If an invariant is broken.
 pub(crate) fn run(mut data: &[u8]) {
-    let mut model = Model::connected();
+    let mut model = Model::connected(data.len() % 2 == 1);
     while let Some(op) = Op::read(&mut data) {
         model.apply(&op);
     }
@@ -116,6 +124,7 @@ impl Op {
                 *data = rest;
                 Self::Noise { v5: first & 1 > 0, bytes: bytes.to_vec() }
             }
+            12 if flag => Self::Crash { who, topic, qos },
             _ => Self::Publish { who, topic, qos, retain: flag },
         })
     }
@@ -153,7 +162,8 @@ struct Sent {
     due: Vec<(usize, u32)>,
     /// Who may get it, if the broker read it at once.
     may: Option<Vec<usize>>,
-    /// At QoS 1 the broker may take it for another, later message, for other receivers.
+    /// The broker may take it for another, later message, for other receivers: at QoS 1, and where it
+    /// died before it had written it.
     came_again: bool,
 }
 
@@ -163,23 +173,28 @@ struct Model {
     sent: Vec<Sent>,
     /// Says what it likes; the model does not follow it.
     intruder: Option<Id>,
+    is_durable: bool,
+    /// Messages that brokers counted as lost that died since.
+    lost: u64,
 }
 
 impl Model {
-    fn new() -> Self {
-        let world = World::with(|limits| {
+    fn new(is_durable: bool) -> Self {
+        let change = |limits: &mut Limits| {
             limits.output_bytes_max = 500;
             limits.queue.messages_max = MESSAGES_MAX;
             limits.queue.high_water_bytes = 1_000;
             limits.queue.slow_after_millis = 1_500;
-        });
+        };
+        let world = if is_durable { World::durable_with(change) } else { World::with(change) };
         world.rules.forbid_from_the_start(Act::Receive, TOPICS[SECRET]);
-        Self { world, devices: Default::default(), sent: Vec::new(), intruder: None }
+        let (devices, sent) = (Default::default(), Vec::new());
+        Self { world, devices, sent, intruder: None, is_durable, lost: 0 }
     }
 
     /// A model whose clients are there.
-    fn connected() -> Self {
-        let mut model = Self::new();
+    fn connected(is_durable: bool) -> Self {
+        let mut model = Self::new(is_durable);
         for who in 0..CLIENTS {
             model.apply(&Op::Connect { who, v5: who == 0, clean: false, expiry_secs: u32::MAX });
         }
@@ -219,9 +234,39 @@ impl Model {
                 }
             }
             Op::Pass { millis } => self.world.pass(millis),
+            Op::Crash { who, topic, qos } => self.crash(who, topic, qos),
             Op::Noise { v5, ref bytes } => self.noise(v5, bytes),
         }
         self.check();
+    }
+
+    fn crash(&mut self, who: usize, topic: usize, qos: u8) {
+        if !self.is_durable {
+            return;
+        }
+        let before = self.sent.len();
+        self.world.writes = false;
+        self.publish(who, topic, qos, false);
+        self.take_acks(who);
+        let open: HashSet<_> = self.devices[who].unacknowledged.values().collect();
+        let is_promised = |number| !open.contains(&(number, false));
+        for number in (before..self.sent.len()).filter(|number| !is_promised(*number)) {
+            // The next broker takes it for a new message, if it comes again.
+            self.sent[number].due.clear();
+            self.sent[number].came_again = true;
+        }
+        for who in 0..CLIENTS {
+            self.take_messages(who);
+        }
+        self.world.writes = true;
+        self.lost += self.lost();
+        self.intruder = None;
+        self.world.crash();
+    }
+
+    /// Messages that the broker counts as lost for want of room.
+    fn lost(&self) -> u64 {
+        self.world.broker.totals().ledger.dropped(DropReason::QueueFull)
     }
 
     fn noise(&mut self, v5: bool, bytes: &[u8]) {
@@ -265,7 +310,7 @@ impl Model {
                 let release = Packet::PubRel(Ack::new(id, ReasonCode::SUCCESS));
                 self.world.send(client, &release);
             } else {
-                self.sent[number].came_again = self.sent[number].qos == 1;
+                self.sent[number].came_again |= self.sent[number].qos == 1;
                 self.send_publish(client, number, Some(id), true, false);
             }
         }
@@ -419,7 +464,10 @@ impl Model {
                 assert!(may.contains(&who), "{who} was not subscribed to {message:?}");
             }
             if device.got.contains(&number) {
-                assert!(message.qos == 1 || sent.qos == 1, "{who} got {message:?} twice");
+                // At QoS 0 nothing waits for the disk.
+                let again = message.qos == 1 || sent.qos == 1;
+                let again = again || message.qos == 0 && sent.came_again;
+                assert!(again, "{who} got {message:?} twice");
                 continue;
             }
             // A receiver's messages of one publisher, topic and QoS, as far as the QoS that it was
@@ -451,7 +499,7 @@ impl Model {
         }
         let totals = self.world.broker.totals();
         assert_eq!(totals.ledger.held(), 0, "everything is delivered: {totals:?}");
-        let lost = totals.ledger.dropped(mqtt_session::DropReason::QueueFull);
+        let lost = self.lost + self.lost();
         let due = self.sent.iter().enumerate().flat_map(|(number, sent)| {
             sent.due.iter().map(move |(who, session)| (number, *who, *session))
         });
@@ -485,6 +533,8 @@ mod random {
             1 => who().prop_map(|who| Op::LoseAcks { who }),
             2 => who().prop_map(|who| Op::Cut { who }),
             1 => who().prop_map(|who| Op::Disconnect { who }),
+            1 => (who(), 0..TOPICS.len(), 0..3_u8)
+                .prop_map(|(who, topic, qos)| Op::Crash { who, topic, qos }),
             2 => prop_oneof![Just(1), Just(700), Just(2_000), Just(5_000)]
                 .prop_map(|millis| Op::Pass { millis }),
         ]
@@ -495,17 +545,26 @@ mod random {
 
         #[test]
         fn whatever_clients_do_no_message_is_unaccounted_for(ops in vec(op(), 1..120)) {
-            let mut model = Model::connected();
-            for op in &ops {
-                model.apply(op);
-            }
-            model.finish();
+            play(&ops, false);
+        }
+
+        #[test]
+        fn not_even_if_the_broker_dies(ops in vec(op(), 1..120)) {
+            play(&ops, true);
         }
 
         #[test]
         fn any_bytes_are_operations(data in vec(any::<u8>(), 0..300)) {
             run(&data);
         }
+    }
+
+    fn play(ops: &[Op], is_durable: bool) {
+        let mut model = Model::connected(is_durable);
+        for op in ops {
+            model.apply(op);
+        }
+        model.finish();
     }
 
     #[test]
@@ -520,7 +579,7 @@ mod random {
 
     #[test]
     fn the_model_would_notice_a_message_too_many() {
-        let mut model = Model::new();
+        let mut model = Model::new(false);
         model.connect(0, &hello(Version::V5, "client 0"));
         model.subscribe(0, 0, 2);
         model.publish(0, 0, 2, false);

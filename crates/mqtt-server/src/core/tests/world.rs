@@ -26,6 +26,9 @@ use crate::{
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(super) struct Id(usize);
 
+/// What the calendar shows when a durable story begins.
+const CALENDAR: WallClock = WallClock { millis_at_zero: 1_000_000_000_000 };
+
 /// Everything that a story needs. When it is dropped, the ledger has to balance.
 pub(super) struct World {
     pub(super) broker: Arc<Broker>,
@@ -36,6 +39,7 @@ pub(super) struct World {
     restored: u64,
     store: Option<Arc<dyn SessionStore>>,
     clock: WallClock,
+    limits: Limits,
     /// Whether the journal is written whenever nobody has anything else to do.
     pub(super) writes: bool,
 }
@@ -55,9 +59,14 @@ impl World {
         Self::on(Arc::new(MemoryStore::default()))
     }
 
+    /// A world with other limits, whose broker keeps what it has to in a store.
+    pub(super) fn durable_with(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::start(change, Some(Arc::new(MemoryStore::default())), CALENDAR)
+    }
+
     /// A world whose broker keeps what it has to in this store.
     pub(super) fn on(store: Arc<dyn SessionStore>) -> Self {
-        Self::start(|_| {}, Some(store), WallClock { millis_at_zero: 1_000_000_000_000 })
+        Self::start(|_| {}, Some(store), CALENDAR)
     }
 
     fn start(
@@ -68,12 +77,36 @@ impl World {
         let mut limits = Limits::default();
         change(&mut limits);
         let rules = Arc::default();
-        let broker = broker(limits, &rules, store.clone(), clock);
-        let (now, clients, writes) = (Time::ZERO, Vec::new(), true);
-        let mut world = Self { broker, rules, now, clients, restored: 0, store, clock, writes };
-        world.broker.load(world.now).unwrap();
-        world.restored = world.broker.totals().ledger.enqueued;
+        let broker = broker(limits.clone(), &rules, store.clone(), clock);
+        let mut world = Self {
+            broker,
+            rules,
+            now: Time::ZERO,
+            clients: Vec::new(),
+            restored: 0,
+            store,
+            clock,
+            limits,
+            writes: true,
+        };
+        world.load();
         world
+    }
+
+    fn load(&mut self) {
+        self.broker.load(self.now).unwrap();
+        self.restored = self.broker.totals().ledger.enqueued;
+    }
+
+    /// The broker dies with all its connections, and another one starts in its place.
+    pub(super) fn crash(&mut self) {
+        // The journal of the dead one is never written again.
+        let next = broker(self.limits.clone(), &self.rules, self.store.clone(), self.clock);
+        self.broker = next;
+        for client in &mut self.clients {
+            client.cut(self.now);
+        }
+        self.load();
     }
 
     /// A world whose broker starts with what the store of this one holds at this moment: what was
