@@ -1,6 +1,6 @@
 //! What two peers keep for each other beyond a connection.
 
-use mqtt_packet::PacketId;
+use mqtt_packet::{PacketId, QoS, ReasonCode};
 
 use crate::{
     delivery::Delivery,
@@ -65,6 +65,12 @@ impl Session {
     /// Takes up identifiers of received QoS 2 messages that await PUBREL.
     pub fn restore_received(&mut self, ids: impl IntoIterator<Item = PacketId>) {
         self.receiver.restore(ids);
+    }
+
+    /// A QoS 2 message that came was not taken after all: its identifier is new again
+    /// [MQTT-4.3.3-9].
+    pub fn take_back(&mut self, id: PacketId) {
+        self.receiver.answered(QoS::ExactlyOnce, id, ReasonCode::UNSPECIFIED_ERROR);
     }
 
     /// The identifiers of QoS 2 messages that await PUBREL, if they have changed since the last time.

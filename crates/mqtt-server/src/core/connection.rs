@@ -13,7 +13,7 @@ use std::{collections::VecDeque, sync::Arc, task::Waker};
 
 use bytes::BytesMut;
 use mqtt_auth::Exchange;
-use mqtt_packet::{QoS, ReasonCode};
+use mqtt_packet::{PacketId, QoS, ReasonCode};
 use mqtt_session::{
     Delivery, DropReason, Ledger, Level, Output, Run, RunSpan, ServerEndpoint, ServerEvent, Time,
     Violation, WillRequest, time::earliest,
@@ -24,7 +24,7 @@ use super::{
     broker::{Broker, ConnectionCount},
     depart::Left,
     handshake::{Arriving, LoggingIn, Opening},
-    journal::{Entry, Transaction},
+    journal::{Entry, Outcome, Ticket, Transaction},
     login::{Credentials, LoginJob, Peer},
     pressure::{Answer, Pressure},
     replay::Replay,
@@ -484,7 +484,7 @@ impl Connection {
             _ => Stage::Gone,
         };
         let Stage::Open(client) = std::mem::replace(&mut self.stage, over) else { return };
-        self.pressure = Pressure::default();
+        let pressure = std::mem::take(&mut self.pressure);
         self.replays = None;
         self.routes = None;
         let Client { slot, epoch, will, expiry_secs, opening, .. } = *client;
@@ -493,14 +493,31 @@ impl Connection {
         report.done += done;
         report.held = session.held();
         let was_let_in = opening.is_none();
-        let (session, will) = match opening {
+        let (mut session, will) = match opening {
             // The client was never let in: everything is as it was.
             Some(opening) => (*opening.session, None),
             None => (session, will.map(|will| *will)),
         };
-        let left = Left { session, report, will, expiry_secs, was_let_in };
+        let (refused, unsettled) = self.undone(&pressure);
+        refused.into_iter().for_each(|id| session.take_back(id));
+        let left = Left { session, report, will, expiry_secs, was_let_in, unsettled };
         let transaction = std::mem::replace(&mut self.transaction, Transaction::new());
         self.broker.depart(&slot, epoch, left, transaction, now);
+    }
+
+    /// The QoS 2 messages that were not acknowledged because the store refused them, and those that
+    /// it has not decided on.
+    fn undone(&self, pressure: &Pressure) -> (Vec<PacketId>, Vec<(PacketId, Option<Ticket>)>) {
+        let (mut refused, mut unsettled) = (Vec::new(), Vec::new());
+        let Some(journal) = &self.broker.journal else { return (refused, unsettled) };
+        for (id, waits_for) in pressure.unanswered() {
+            match waits_for.map(|ticket| (ticket, ticket.map(|ticket| journal.outcome(ticket)))) {
+                Err(_) | Ok((_, Some(Outcome::Refused(_)))) => refused.push(id),
+                Ok((_, Some(Outcome::Safe))) => {}
+                Ok((ticket, _)) => unsettled.push((id, ticket)),
+            }
+        }
+        (refused, unsettled)
     }
 }
 

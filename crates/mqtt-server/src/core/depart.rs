@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use mqtt_packet::PacketId;
 use mqtt_session::{
     Level, Session, SessionNumber, StoredSession, StoredWill, Time, WallClock, WillRequest,
 };
 
 use super::{
     broker::Broker,
-    journal::{Entry, Transaction},
+    journal::{Entry, Ticket, Transaction},
     slot::{Report, Slot},
 };
 
@@ -21,6 +22,9 @@ pub(crate) struct Left {
     pub(crate) expiry_secs: u32,
     /// Whether the client was let in. Only then the session was told how far it is.
     pub(crate) was_let_in: bool,
+    /// Identifiers of QoS 2 messages of which nobody knows yet whether the store takes them; without
+    /// a ticket if they are in what is appended last.
+    pub(crate) unsettled: Vec<(PacketId, Option<Ticket>)>,
 }
 
 impl Broker {
@@ -35,7 +39,7 @@ impl Broker {
         mut transaction: Transaction,
         now: Time,
     ) {
-        let Left { mut session, mut report, will, expiry_secs, was_let_in } = left;
+        let Left { mut session, mut report, will, expiry_secs, was_let_in, unsettled } = left;
         let delay_secs = will.as_ref().map_or(0, |will| will.delay_secs.min(expiry_secs));
         let waits = delay_secs > 0;
         let (later, at_once) = if waits { (will, None) } else { (None, will) };
@@ -55,7 +59,7 @@ impl Broker {
             report.held = session.held();
         }
         // Before anybody can take the session up: what the next connection writes comes behind it.
-        self.append(transaction, now);
+        let appended = self.append(transaction, now);
         let (waiting, deadlines) = {
             let mut state = slot.lock();
             state.inbox.report(report.done, report.held);
@@ -67,6 +71,9 @@ impl Broker {
             state.inbox.shrink();
             session.shrink();
             state.session = Some(Box::new(session));
+            for (id, ticket) in unsettled {
+                state.unsettled.get_or_insert_default().push((id, ticket.unwrap_or(appended)));
+            }
             state.expiry_secs = expiry_secs;
             state.expires_at = match expiry_secs {
                 // Over for everybody, whatever the time is where they are.

@@ -341,8 +341,20 @@ impl Connection {
             (Some(_), None) => Gate::Repeats,
             (Some(_), Some(_)) => Gate::Closed,
         };
-        if let Some(found) = client.slot.lock().session.take() {
+        let (found, unsettled) = {
+            let mut state = client.slot.lock();
+            (state.session.take(), state.unsettled.take())
+        };
+        if let Some(found) = found {
             opening.session.continue_from(found.progress());
+        }
+        if let Some(journal) = &self.broker.journal {
+            // They were appended before this session was opened again, so it is known by now.
+            for (id, ticket) in unsettled.into_iter().flat_map(|unsettled| *unsettled) {
+                if matches!(journal.outcome(ticket), Outcome::Refused(_)) {
+                    opening.session.take_back(id);
+                }
+            }
         }
         let client_id = client.slot.client_id.clone();
         let accept = Accept {

@@ -252,6 +252,19 @@ impl Pressure {
         Ok(())
     }
 
+    /// The identifiers of QoS 2 messages that are not acknowledged, with what they wait for: an
+    /// error if the store did not even look at them, `None` if their transaction is not appended.
+    pub(super) fn unanswered(
+        &self,
+    ) -> impl Iterator<Item = (PacketId, Result<Option<Ticket>, ReasonCode>)> {
+        let owed = self.due.iter().flat_map(|due| &due.owed);
+        owed.filter(|owed| owed.what.0.qos() == QoS::ExactlyOnce).flat_map(|owed| {
+            let waits_for = owed.refused.map_or(Ok(owed.ticket), Err);
+            let ids = owed.what.0.frames().filter_map(|frame| frame.publish.packet_id);
+            ids.map(move |id| (id, waits_for))
+        })
+    }
+
     /// Whether something of what is owed can be paid.
     pub(super) fn is_due(&self, journal: Option<&Journal>) -> bool {
         let Some(due) = &self.due else { return false };

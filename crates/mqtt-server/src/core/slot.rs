@@ -10,14 +10,14 @@ use std::{
 };
 
 use mqtt_auth::{Identity, Subject};
-use mqtt_packet::ReasonCode;
+use mqtt_packet::{PacketId, ReasonCode};
 use mqtt_session::{
     Delivery, DropReason, Held, Inbox, InboxLimits, Ledger, Pressure, Progress, Session,
     SessionNumber, Time, WillRequest, Wire,
 };
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{subscriptions::Subscriptions, traffic::Traffic};
+use super::{journal::Ticket, subscriptions::Subscriptions, traffic::Traffic};
 use crate::routing::SubscriberId;
 
 /// The user name of clients inside the process. No peer can have it: a user name holds no U+0000.
@@ -67,6 +67,8 @@ pub(crate) struct SlotState {
     pub(crate) ended: bool,
     /// There are messages in the store that the owner has not asked for.
     more_on_disk: bool,
+    /// QoS 2 messages that the connection before left when the store had not decided on them.
+    pub(crate) unsettled: Option<Box<Vec<(PacketId, Ticket)>>>,
 }
 
 /// What a slot did with messages from the store.
@@ -129,6 +131,7 @@ impl Slot {
             will: None,
             ended: false,
             more_on_disk: false,
+            unsettled: None,
         };
         Self {
             id,

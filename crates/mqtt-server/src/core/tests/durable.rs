@@ -406,6 +406,32 @@ fn a_full_store_refuses_and_takes_again_when_there_is_room() {
 }
 
 #[test]
+fn a_qos_2_message_that_was_refused_is_taken_when_it_comes_again() {
+    for leaves_first in [false, true] {
+        let (mut world, store, _) = fragile(Version::V5);
+        let publisher = world.connect(&persistent(Version::V311, "steady"));
+        world.seen(publisher);
+        store.fails.store(FULL, Ordering::Relaxed);
+        world.writes = !leaves_first;
+        world.publish(publisher, "t", "once", 2);
+        if leaves_first {
+            world.cut(publisher);
+        }
+        world.write();
+        world.run();
+        assert!(!world.is_open(publisher), "before 5.0 there is no way to say no");
+        world.writes = true;
+        store.fails.store(0, Ordering::Relaxed);
+        world.pass(1_000);
+        let publisher = world.connect(&persistent(Version::V311, "steady"));
+        assert!(world.session_present(publisher));
+        world.say(publisher, b"\x3C\x09\x00\x01t\x00\x01once");
+        let subscriber = world.connect(&persistent(Version::V5, "subscriber"));
+        assert_eq!(world.texts(subscriber), ["once"], "{leaves_first}");
+    }
+}
+
+#[test]
 fn a_failed_disk_is_final_and_qos_0_goes_on() {
     let (mut world, store, publisher) = fragile(Version::V311);
     let reader = world.connect(&hello(Version::V311, "reader"));
