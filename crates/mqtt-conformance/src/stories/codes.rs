@@ -102,7 +102,7 @@ fn s26(t: &Story) -> Done {
     Ok(())
 }
 
-/// [S27] DISCONNECT 0x9A and 0x9B for RETAIN and QoS that are switched off.
+/// [S27] DISCONNECT 0x9A for RETAIN where retained messages are switched off.
 fn s27(t: &Story) -> Done {
     let mut peer = t.client("c")?;
     same!(peer.props.number(prop::RETAIN_AVAILABLE), Some(0), "Retain Available");
