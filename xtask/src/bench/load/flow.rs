@@ -28,6 +28,9 @@ pub(crate) const DRAIN_QUIET: Duration = Duration::from_secs(2);
 /// Time between the last handshake and the first message that is due by the clock.
 const HEAD_START: Duration = Duration::from_millis(20);
 
+/// After so many seconds a broker should have given up waiting for a stuck subscriber.
+const PATIENCE_SECS: f64 = 3.0;
+
 /// One client of a shape: the topic and stream that it publishes, the topic and streams that it
 /// receives.
 struct Part {
@@ -43,8 +46,9 @@ pub(crate) fn run(spec: &LoadSpec, flow: Flow) -> Result<Measured, Box<dyn Error
     let pinger = if flow.ping { Some(Pinger::connect(spec)?) } else { None };
     let mut clients = connect(spec, flow)?;
     let epoch = Instant::now();
-    // A broker's answer to a stuck subscriber begins with the first message.
-    let warm_up = if flow.stuck { 0.0 } else { spec.warm_up };
+    // The rate is that of a broker that has given the stuck subscriber up. The longest stall is
+    // counted from the first message on.
+    let warm_up = if flow.stuck { PATIENCE_SECS } else { spec.warm_up };
     let window_from = HEAD_START + Duration::from_secs_f64(warm_up);
     attach_publishers(&mut clients, spec, flow);
     if flow.rate.is_some() {

@@ -75,6 +75,7 @@ fn page(results: &Results, plots: &[Plot]) -> String {
         .replace("{date}", &date(results.time))
         .replace("{rounds}", &results.rounds.to_string())
         .replace("{once}", once(results))
+        .replace("{command}", command(results))
         .replace("{seconds}", &results.seconds.to_string())
         .replace("{contenders}", &rows.collect::<Vec<_>>().join("\n"))
         .replace("{plots}", &images.collect::<Vec<_>>().join("\n\n"))
@@ -97,6 +98,11 @@ fn once(results: &Results) -> &'static str {
     } else {
         ""
     }
+}
+
+/// What made the run.
+fn command(results: &Results) -> &'static str {
+    if once(results).is_empty() { "cargo xtask bench" } else { "cargo xtask bench --brief" }
 }
 
 /// The program's path is left out: it says nothing to anyone else.
