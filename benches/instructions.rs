@@ -115,7 +115,8 @@ fn give_out(qos: QoS, rounds: u32) {
     publisher.handle_input(&mut read, Time::ZERO);
     let Some(ServerEvent::Span(span)) = publisher.poll_event(Time::ZERO) else { return };
     let run = publisher.run(&span).unwrap();
-    let delivery = Delivery { run, granted: qos, retain: false, identifiers: None, mark: 0 };
+    let delivery =
+        Delivery { run, granted: qos, retain: false, identifiers: None, mark: 0, seq: None };
     let mut next = 0;
     for _ in 0..rounds {
         endpoint.deliver(delivery.clone(), Time::ZERO);
@@ -153,8 +154,14 @@ fn inbox(rounds: u32) {
         expires_at: None,
     });
     let granted = QoS::AtMostOnce;
-    let delivery =
-        Delivery { run: run.unwrap(), granted, retain: false, identifiers: None, mark: 0 };
+    let delivery = Delivery {
+        run: run.unwrap(),
+        granted,
+        retain: false,
+        identifiers: None,
+        mark: 0,
+        seq: None,
+    };
     let mut taken = VecDeque::new();
     for _ in 0..rounds {
         for _ in 0..BATCH {
