@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    conformance,
+    conformance, crash,
     failure::Failure,
     install::{self, CargoTool},
     instructions, interop,
@@ -55,6 +55,7 @@ fn steps() -> Vec<Step> {
         step("cargo xtask instructions", || instructions::run(&instructions::Options::default())),
         step("cargo xtask interop", || interop::run(&interop::Options::default())),
         step("cargo xtask conformance", || conformance::run(&conformance::Options::default())),
+        step("cargo xtask crash", || crash::run(&crash::Options::default())),
     ];
     match fuzz_targets(&root().join("fuzz/fuzz_targets")) {
         Ok(targets) => steps.extend(targets.into_iter().map(fuzz_step)),

@@ -88,12 +88,16 @@ impl Seat {
     /// # Errors
     /// There is no broker, or it does not want this client.
     pub(super) fn resume(&self) -> io::Result<(Wire, bool)> {
-        let properties = ConnectProperties {
-            session_expiry_interval: Some(u32::MAX),
-            receive_maximum: Some(self.receive_maximum),
-            ..Default::default()
-        };
-        self.connect(false, properties)
+        self.connect(false, self.lasting())
+    }
+
+    /// Asks for the session, and is gone before the answer comes.
+    pub(super) fn knock(&self) {
+        let Ok(mut wire) = Wire::open(self.stage.port, self.version) else { return };
+        self.record(Event::Connecting { clean_start: false });
+        // Whether it arrives does not matter.
+        self.say_hello(&mut wire, false, self.lasting()).ok();
+        self.record(Event::Ended(End::Dropped));
     }
 
     /// Connects with a new session that ends with the connection.
@@ -136,6 +140,15 @@ impl Seat {
         Ok(())
     }
 
+    /// What asks for a session that lasts for ever.
+    fn lasting(&self) -> ConnectProperties<'static> {
+        ConnectProperties {
+            session_expiry_interval: Some(u32::MAX),
+            receive_maximum: Some(self.receive_maximum),
+            ..Default::default()
+        }
+    }
+
     fn connect(
         &self,
         clean_start: bool,
@@ -156,6 +169,22 @@ impl Seat {
         clean_start: bool,
         properties: ConnectProperties<'_>,
     ) -> io::Result<bool> {
+        self.say_hello(wire, clean_start, properties)?;
+        let (session_present, reason) = wire.wait_for(CONNACK_PATIENCE, connack)?;
+        if reason.is_error() {
+            self.record(Event::TurnedAway { reason: reason.0 });
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
+        self.record(Event::Connected { session_present });
+        Ok(session_present)
+    }
+
+    fn say_hello(
+        &self,
+        wire: &mut Wire,
+        clean_start: bool,
+        properties: ConnectProperties<'_>,
+    ) -> io::Result<()> {
         let is_v5 = self.version.is_v5();
         let connect = Connect {
             version: self.version,
@@ -167,14 +196,7 @@ impl Seat {
             password: None,
             properties: if is_v5 { properties } else { ConnectProperties::default() },
         };
-        wire.send(&Packet::Connect(connect))?;
-        let (session_present, reason) = wire.wait_for(CONNACK_PATIENCE, connack)?;
-        if reason.is_error() {
-            self.record(Event::TurnedAway { reason: reason.0 });
-            return Err(ErrorKind::ConnectionRefused.into());
-        }
-        self.record(Event::Connected { session_present });
-        Ok(session_present)
+        wire.send(&Packet::Connect(connect))
     }
 }
 

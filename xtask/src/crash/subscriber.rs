@@ -22,6 +22,9 @@ const AWAY_MILLIS: (u64, u64) = (50, 400);
 /// Acknowledgements are held back until more has come once in this many times.
 const HOLD_ONCE_IN: u64 = 5;
 
+/// A client that comes and goes leaves before CONNACK once in this many times.
+const HASTY_ONCE_IN: u64 = 4;
+
 /// The longest wait for a message before the stage is looked at again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -55,6 +58,9 @@ impl Subscriber {
     /// Receives until the stage says that it is over.
     pub(super) fn play(mut self) {
         while !self.seat.stage.has_come_to(Phase::Over) {
+            if self.is_restless && self.is_subscribed && self.dice.once_in(HASTY_ONCE_IN) {
+                self.seat.knock();
+            }
             let Ok((mut wire, session_present)) = self.seat.resume() else {
                 self.seat.wait();
                 continue;
