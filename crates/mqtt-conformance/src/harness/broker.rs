@@ -268,8 +268,8 @@ impl Started {
 pub(crate) fn free_port() -> io::Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    // Runs at the same time begin at different ports.
-    let first = u16::try_from(std::process::id() % 12_000).unwrap_or(0);
+    // Runs at the same time begin at ports that are far from each other.
+    let first = u16::try_from(std::process::id().wrapping_mul(7919) % 12_000).unwrap_or(0);
     for _ in 0..1000 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
         let port = 20_000 + (first + step) % 12_000;
