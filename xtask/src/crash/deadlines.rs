@@ -25,20 +25,20 @@ use super::{
 use crate::failure::Failure;
 
 /// The deadlines that pass while the broker is away, and those that do not, in seconds.
-const SHORT_SECS: u32 = 2;
+const SHORT_SECS: u32 = 3;
 const LONG_SECS: u32 = 600;
 
 /// How long the broker is away: longer than the short deadlines.
-const AWAY: Duration = Duration::from_millis(2_600);
+const AWAY: Duration = Duration::from_millis(3_600);
 
 /// How long the broker may take to see that a connection was dropped.
 const NOTICED: Duration = Duration::from_millis(500);
 
 /// How long what is due may take to come once the broker is back.
-const DUE: Duration = Duration::from_millis(1_500);
+const DUE: Duration = Duration::from_millis(2_500);
 
 /// How long it is watched what comes: longer than a short delay that begins again.
-const WATCHED: Duration = Duration::from_millis(4_500);
+const WATCHED: Duration = Duration::from_millis(7_000);
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -277,7 +277,7 @@ mod tests {
         let back = Instant::now();
         let will = |name, secs| arrival(name, None, back + Duration::from_secs(secs));
         assert_eq!(wrong_wills(&[will("drops", 0), will("stays", 2)], back), [""; 0]);
-        assert_eq!(wrong_wills(&[will("drops", 2), will("stays", 2)], back).len(), 1);
+        assert_eq!(wrong_wills(&[will("drops", 3), will("stays", 2)], back).len(), 1);
         assert_eq!(wrong_wills(&[will("drops", 0)], back).len(), 1);
         let early = [will("drops", 0), will("stays", 2), will("returns", 0)];
         assert_eq!(wrong_wills(&early, back).len(), 1);

@@ -27,7 +27,7 @@ const INJECTION: &str = "inject=fsync,fdatasync,sync_file_range:error=EIO:when=1
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long acknowledgements may still come that were on their way before the first failure.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(1_500);
 
 /// How long it is watched what the broker does then, with the failures and after they are over.
 const WATCHED: Duration = Duration::from_millis(700);
