@@ -108,7 +108,8 @@ impl LocalClient {
         Ok(Self { shared: shared.clone(), slot, taken, current })
     }
 
-    /// Publishes a message. The answer is [`ReasonCode::NO_MATCHING_SUBSCRIBERS`] if nobody is
+    /// Publishes a message. It does not wait for the session store: a server that dies at once may not
+    /// have kept it. The answer is [`ReasonCode::NO_MATCHING_SUBSCRIBERS`] if nobody is
     /// subscribed, [`ReasonCode::QUOTA_EXCEEDED`] if it could not be retained.
     ///
     /// # Errors

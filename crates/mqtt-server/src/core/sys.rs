@@ -55,12 +55,14 @@ impl Broker {
         ];
         let journal = self.journal.iter().flat_map(|journal| {
             let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+            let (per_second, size) = journal.meter.rates(now);
             [
-                ("store/commits", count(&journal.meter.groups)),
-                ("store/transactions", count(&journal.meter.transactions)),
-                ("store/failures", count(&journal.meter.failures)),
-                ("store/commit time/microseconds", count(&journal.meter.commit_micros)),
                 ("store/ready", u64::from(journal.is_ready())),
+                ("store/commits", count(&journal.meter.groups)),
+                ("store/commits/per second", per_second),
+                ("store/commits/group size", size),
+                ("store/commits/microseconds", count(&journal.meter.commit_micros)),
+                ("store/commits/failed", count(&journal.meter.failures)),
             ]
         });
         let numbers = numbers.into_iter().chain(journal);

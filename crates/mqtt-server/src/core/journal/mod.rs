@@ -125,6 +125,8 @@ pub(crate) struct Meter {
     pub(crate) failures: AtomicU64,
     /// How long the last groups took, in microseconds: a mean that forgets.
     pub(crate) commit_micros: AtomicU64,
+    /// When [`Meter::rates`] was last asked for, and the groups and transactions until then.
+    asked: Mutex<(Time, u64, u64)>,
 }
 
 impl Journal {
@@ -367,6 +369,16 @@ impl Journal {
 }
 
 impl Meter {
+    /// Groups in a second, and transactions in a group, since this was last asked for.
+    pub(crate) fn rates(&self, now: Time) -> (u64, u64) {
+        let groups = self.groups.load(Ordering::Relaxed);
+        let transactions = self.transactions.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut *self.asked.lock(), (now, groups, transactions));
+        let millis = now.millis_since(before.0).max(1);
+        let (groups, transactions) = (groups - before.1, transactions - before.2);
+        (groups * 1000 / millis, transactions.checked_div(groups).unwrap_or_default())
+    }
+
     /// A group took so long.
     pub(crate) fn note(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

@@ -167,6 +167,27 @@ fn a_qos_2_message_is_taken_once_across_a_crash() {
 }
 
 #[test]
+fn the_state_of_the_journal_is_published() {
+    let (mut world, publisher) = away(Version::V5);
+    let watcher = world.connect(&hello(Version::V5, "watcher"));
+    world.subscribe(watcher, "$SYS/broker/store/#", 0);
+    world.broker.publish_sys(world.now);
+    world.run();
+    world.texts(watcher);
+    for _ in 0..10 {
+        world.publish(publisher, "t", "x", 1);
+    }
+    world.pass(2_000);
+    world.broker.publish_sys(world.now);
+    world.run();
+    let seen: std::collections::HashMap<_, _> =
+        world.messages(watcher).into_iter().map(|m| (m.topic, m.payload)).collect();
+    assert_eq!(seen["$SYS/broker/store/ready"], "1");
+    assert_eq!(seen["$SYS/broker/store/commits/per second"], "5");
+    assert_eq!(seen["$SYS/broker/store/commits/group size"], "1");
+}
+
+#[test]
 fn a_message_for_many_is_kept_until_the_last_has_it() {
     let mut world = World::durable();
     let names = ["a", "b", "c"];
