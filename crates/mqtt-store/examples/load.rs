@@ -19,8 +19,7 @@ use mqtt_store::{Store, StoreOptions};
 
 fn main() {
     let mut arguments = env::args().skip(1);
-    let dir =
-        arguments.next().map_or_else(|| env::temp_dir().join("mqtt-store-load"), PathBuf::from);
+    let dir = PathBuf::from(arguments.next().expect("a directory, which is emptied first"));
     match arguments.next().as_deref() {
         Some("steady") => steady(&dir),
         Some("start") => start(&dir),
@@ -49,15 +48,10 @@ impl Used {
 
 fn cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<u64> = stat
-        .rsplit_once(") ")
-        .unwrap()
-        .1
-        .split(' ')
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    // The state is no number, so user and system time are one place further left.
-    Duration::from_millis(fields.iter().skip(10).take(2).sum::<u64>() * 10)
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
+    // User and system time, in hundredths of a second.
+    let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
+    Duration::from_millis(ticks.sum::<u64>() * 10)
 }
 
 fn proc_number(file: &str, name: &str) -> u64 {

@@ -28,7 +28,7 @@ use std::{
 
 use self::{
     batch::{Batch, Batches},
-    files::{journals, truncate},
+    files::{journals, truncate, wait_until_closed},
 };
 use crate::{open_report::Cut, record::GroupMark};
 
@@ -68,8 +68,9 @@ pub(crate) fn check(dir: &Path) -> Result<Checked, JournalError> {
 }
 
 /// Takes a group off the end of the journals, if it is there: it was refused, but what was left of
-/// it in a buffer may have been written after all.
+/// it in a buffer may have been written after all. The database has to be closed.
 pub(crate) fn take_back(dir: &Path, number: u64) -> io::Result<()> {
+    wait_until_closed(&dir.canonicalize()?);
     for path in journals(dir)? {
         let mut batches = Batches::new(open(&path)?)?;
         let mut end = 0;

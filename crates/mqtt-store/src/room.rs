@@ -20,16 +20,26 @@ impl Room {
 
     /// Refuses a group that would leave too little room.
     pub(crate) fn check(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        let Ok((free, reserve)) = self.look() else {
-            // Whoever cannot tell the room must go by what the writes say.
+        // Whoever cannot tell the room must go by what the writes say.
+        let Ok(found) = self.look() else {
             return Ok(());
         };
-        let reserve = if changes.iter().any(keeps_more) { reserve } else { reserve / 2 };
+        let reserve = self.reserve_for(found, changes);
         let asked: u64 = changes.iter().map(size).sum();
-        if free.saturating_sub(asked) < reserve {
-            return Err(self.full(free, reserve));
+        if found.free.saturating_sub(asked) < reserve {
+            return Err(self.full(found.free, reserve));
         }
         Ok(())
+    }
+
+    /// What has to stay free when these changes are made: who forgets things makes room.
+    fn reserve_for(&self, found: Found, changes: &[Change]) -> u64 {
+        let reserve = self.reserve(found);
+        if changes.iter().any(keeps_more) { reserve } else { reserve / 2 }
+    }
+
+    fn reserve(&self, found: Found) -> u64 {
+        self.reserve_bytes.min(found.all / 4)
     }
 
     /// Whether a lack of room is what made work in the background fail.
@@ -39,8 +49,7 @@ impl Room {
         self.look().is_err() || before || self.low
     }
 
-    /// The error that says that there is no room.
-    pub(crate) fn full(&self, free: u64, reserve: u64) -> StoreError {
+    fn full(&self, free: u64, reserve: u64) -> StoreError {
         StoreError {
             kind: StoreErrorKind::Full,
             what: format!(
@@ -52,16 +61,25 @@ impl Room {
         }
     }
 
-    /// The bytes that are free, and those that have to stay free.
-    fn look(&mut self) -> io::Result<(u64, u64)> {
+    fn look(&mut self) -> io::Result<Found> {
         let file_system = rustix::fs::statvfs(&self.dir)?;
-        let free = file_system.f_bavail.saturating_mul(file_system.f_frsize);
-        let all = file_system.f_blocks.saturating_mul(file_system.f_frsize);
-        let reserve = self.reserve_bytes.min(all / 4);
-        self.low = free < reserve;
-        Ok((free, reserve))
+        let bytes = |blocks: u64| blocks.saturating_mul(file_system.f_frsize);
+        let found = Found { free: bytes(file_system.f_bavail), all: bytes(file_system.f_blocks) };
+        self.low = found.free < self.reserve(found).max(LOW_BYTES);
+        Ok(found)
     }
 }
+
+/// The room of a file system, in bytes.
+#[derive(Copy, Clone, Debug)]
+struct Found {
+    free: u64,
+    all: u64,
+}
+
+/// With less than this free, in bytes, a failure in the background is taken for a lack of room: a
+/// table and what it is merged with may be written at once.
+const LOW_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Whether a change makes the store larger for good.
 fn keeps_more(change: &Change) -> bool {
@@ -89,4 +107,42 @@ fn size(change: &Change) -> u64 {
         _ => 0,
     };
     (size + RECORD) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use mqtt_session::{Progress, SessionNumber};
+
+    use super::*;
+
+    fn room(reserve_bytes: u64) -> Room {
+        Room::new(PathBuf::from("/"), reserve_bytes)
+    }
+
+    fn more() -> Change {
+        Change::Subscribe(mqtt_session::StoredSubscription {
+            session: SessionNumber(1),
+            filter: "a".into(),
+            options: mqtt_packet::QoS::AtLeastOnce.into(),
+            identifier: None,
+        })
+    }
+
+    fn less() -> Change {
+        let progress = Progress::default();
+        Change::Progress { session: SessionNumber(1), progress, finished: Vec::new() }
+    }
+
+    #[test]
+    fn who_forgets_things_may_use_half_of_the_reserve() {
+        let found = Found { free: 0, all: 10_000 };
+        assert_eq!(room(100).reserve_for(found, &[less(), more()]), 100);
+        assert_eq!(room(100).reserve_for(found, &[less()]), 50);
+    }
+
+    #[test]
+    fn a_small_file_system_is_not_all_reserve() {
+        let found = Found { free: 0, all: 1000 };
+        assert_eq!(room(u64::MAX).reserve_for(found, &[more()]), 250);
+    }
 }

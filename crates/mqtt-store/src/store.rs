@@ -25,7 +25,7 @@ use crate::{
     options::StoreOptions,
     record::GroupMark,
     room::Room,
-    shares::Shares,
+    shares::{Shares, StagedShares},
 };
 
 /// The database in a data directory.
@@ -227,19 +227,29 @@ impl Inner {
         }
         self.room.check(changes)?;
         self.open()?;
-        if !changes.is_empty() {
-            self.catch_up()?;
-            self.write(changes)?;
+        self.get_well()?;
+        let needs_sync = level == Level::Disk && (!changes.is_empty() || self.synced != self.last);
+        let number = if changes.is_empty() { self.last } else { self.last + 1 };
+        let staged = self.write(number, changes)?;
+        if needs_sync {
+            self.sync()?;
+            self.synced = number;
         }
-        if level == Level::Disk && self.synced != self.last { self.sync() } else { Ok(()) }
+        self.last = number;
+        if let Some(shares) = &mut self.shares {
+            shares.apply(staged);
+        }
+        Ok(())
     }
 
     /// Writes a group, as far as the operating system.
-    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        let number = self.last + 1;
+    fn write(&mut self, number: u64, changes: &[Change]) -> Result<StagedShares, StoreError> {
         let Some(keyspaces) = &self.keyspaces else {
             return Err(closed(&self.dir));
         };
+        if changes.is_empty() {
+            return Ok(StagedShares::default());
+        }
         let shares = match &mut self.shares {
             Some(shares) => shares,
             none => none.insert(keyspaces.shares().map_err(|fault| fault.into_error(&self.dir))?),
@@ -247,15 +257,9 @@ impl Inner {
         let mark = GroupMark { number, after: keyspaces.database.seqno(), synced: self.synced };
         let group = Group::build(keyspaces, shares, self.options.apart_bytes, mark, changes)
             .map_err(|fault| fault.into_error(&self.dir))?;
-        match group.batch.durability(Some(PersistMode::Buffer)).commit() {
-            Ok(()) => {
-                shares.apply(group.shares);
-                self.last = number;
-                Ok(())
-            }
-            Err(error) if fault::is_full(&error) => Err(self.run_out(number, error)),
-            Err(error) => Err(self.break_down(number, error)),
-        }
+        let written = group.batch.durability(Some(PersistMode::Buffer)).commit();
+        written.map_err(|error| self.break_down(error))?;
+        Ok(group.shares)
     }
 
     /// Makes sure that all groups are on the disk.
@@ -267,39 +271,50 @@ impl Inner {
         // the second call sees it.
         let synced = keyspaces.database.persist(PersistMode::SyncData);
         match synced.and_then(|()| keyspaces.database.persist(PersistMode::Buffer)) {
-            Ok(()) => {
-                self.synced = self.last;
-                Ok(())
-            }
-            Err(error) => Err(self.fail(error)),
+            Ok(()) => Ok(()),
+            // What the operating system could not write it may have forgotten, room or not.
+            Err(error) if fault::is_full(&error) => Err(self.fail(error)),
+            Err(error) => Err(self.break_down(error)),
         }
     }
 
-    /// Waits until the engine has written out enough for another group.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
+    /// Waits until the engine has written out enough for another group. If it has stopped to write
+    /// for want of room, it is opened again.
+    fn get_well(&mut self) -> Result<(), StoreError> {
         const PAUSE: Duration = Duration::from_millis(2);
-        while let Some(keyspaces) = self.keyspaces.as_ref().filter(|all| all.is_behind()) {
+        let mut opened_again = false;
+        while let Some(keyspaces) = &self.keyspaces {
             if let Err(error) = keyspaces.database.persist(PersistMode::Buffer) {
-                return Err(self.break_down(self.last + 1, error));
+                let refused = self.break_down(error);
+                if opened_again || self.failed.is_some() {
+                    return Err(refused);
+                }
+                opened_again = true;
+                self.open()?;
+            } else if keyspaces.is_behind() {
+                thread::sleep(PAUSE);
+            } else {
+                break;
             }
-            thread::sleep(PAUSE);
         }
         Ok(())
     }
 
-    /// The engine refuses to go on. If there was no room, that is why.
-    fn break_down(&mut self, number: u64, error: fjall::Error) -> StoreError {
-        if matches!(error, fjall::Error::Poisoned) && self.room.is_low() {
-            return self.run_out(number, error);
+    /// The engine refuses to go on. Whether that is for want of room, it does not always say.
+    fn break_down(&mut self, error: fjall::Error) -> StoreError {
+        let is_poisoned = matches!(error, fjall::Error::Poisoned);
+        if fault::is_full(&error) || is_poisoned && self.room.is_low() {
+            return self.run_out(error);
         }
         self.fail(error)
     }
 
-    /// There was no room for a group. The engine does not get over that, and may even write the
-    /// group later: it is closed, the group is taken back, and it is opened again.
-    fn run_out(&mut self, number: u64, error: fjall::Error) -> StoreError {
+    /// There was no room for a group, or for work in the background. The engine does not get over
+    /// that, and may even write the group later: it is closed, the group is taken back, and it is
+    /// opened again.
+    fn run_out(&mut self, error: fjall::Error) -> StoreError {
         self.keyspaces = None;
-        if let Err(error) = journal::take_back(&self.database, number) {
+        if let Err(error) = journal::take_back(&self.database, self.last + 1) {
             return self.fail(error.into());
         }
         // Where this fails, the next group tries again.

@@ -11,7 +11,7 @@ use mqtt_session::{
 use mqtt_store::{OpenError, Store, StoreOptions};
 use mqtt_testkit::Seeded;
 
-use crate::harness::{Scratch, enqueue, loaded, progress, session};
+use crate::harness::{Scratch, copy_dir, enqueue, loaded, progress, session};
 
 /// What a store shows of its content.
 type Content = (Vec<Stored>, Vec<QueuedMessage>);
@@ -98,19 +98,6 @@ impl Victim {
 
     fn len(&self) -> usize {
         usize::try_from(fs::metadata(&self.0).unwrap().len()).unwrap()
-    }
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        let to = to.join(file.file_name());
-        if file.file_type().unwrap().is_dir() {
-            copy_dir(&file.path(), &to);
-        } else {
-            fs::copy(file.path(), to).unwrap();
-        }
     }
 }
 

@@ -101,3 +101,16 @@ pub(crate) fn progress(session: u64, head: u64) -> Change {
     let progress = Progress { head, sent: head, settled: Vec::new() };
     Change::Progress { session: SessionNumber(session), progress, finished: Vec::new() }
 }
+
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let to = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            copy_dir(&file.path(), &to);
+        } else {
+            fs::copy(file.path(), to).unwrap();
+        }
+    }
+}

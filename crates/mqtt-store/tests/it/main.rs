@@ -8,6 +8,8 @@
 )]
 
 mod damage;
+mod golden;
 mod harness;
 mod model;
 mod opening;
+mod room;
