@@ -23,6 +23,16 @@ fn main() {
     match arguments.next().as_deref() {
         Some("steady") => steady(&dir),
         Some("start") => start(&dir),
+        Some("one") => {
+            let mut number = || arguments.next().and_then(|text| text.parse().ok()).unwrap();
+            groups(
+                &dir,
+                Level::Os,
+                number(),
+                u32::try_from(number()).unwrap(),
+                usize::try_from(number()).unwrap(),
+            );
+        }
         _ => {
             for level in [Level::Disk, Level::Os] {
                 for (run, len) in [(1, 64), (1, 1024), (20, 64), (20, 1024)] {

@@ -15,6 +15,9 @@ use crate::{options::StoreOptions, record::GroupMark};
 /// The key of the mark of the last group.
 pub(crate) const MARK_KEY: &[u8; 10] = b"group-mark";
 
+/// How many keyspaces a database has when it is whole.
+const KEYSPACES: usize = 8;
+
 /// An open database. The keyspaces come first, because they are dropped first.
 pub(crate) struct Keyspaces {
     /// The mark of the last group.
@@ -53,6 +56,10 @@ impl Keyspaces {
             .max_journaling_size(options.journal_bytes.max(JOURNAL_BYTES_MIN))
             .worker_threads(options.threads.max(1))
             .open()?;
+        // The engine makes what is missing, and it would be empty.
+        if database.keyspace_count() != 0 && database.keyspace_count() != KEYSPACES {
+            return Err(fjall::Error::Unrecoverable);
+        }
         let plain = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
         // Only messages are ever looked up one by one.
         let scanned = || plain().filter_policy(FilterPolicy::disabled());

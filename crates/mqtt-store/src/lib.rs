@@ -54,6 +54,7 @@ mod journal;
 mod key;
 mod keyspaces;
 mod lock_file;
+mod manifest;
 mod open_error;
 mod open_report;
 mod options;

@@ -20,6 +20,7 @@ use crate::{
     journal::{self, JournalError},
     keyspaces::Keyspaces,
     lock_file::LockFile,
+    manifest::{self, ManifestError},
     open_error::OpenError,
     open_report::OpenReport,
     options::StoreOptions,
@@ -55,6 +56,7 @@ impl Store {
         let lock = LockFile::lock(dir)?;
         let created = prepare(dir, &options)?;
         let database = dir.join(DATABASE);
+        manifest::check(&database).map_err(|error| manifest_error(dir, error))?;
         let checked = journal::check(&database).map_err(|error| journal_error(dir, error))?;
         let keyspaces = open_keyspaces(dir, &options)?;
         let last = last_mark(dir, &keyspaces, checked.last)?;
@@ -190,6 +192,17 @@ fn engine_error(dir: &Path, error: fjall::Error) -> OpenError {
             dir: dir.to_owned(),
             what: error.to_string(),
             source: Some(Box::new(error)),
+        },
+    }
+}
+
+fn manifest_error(dir: &Path, error: ManifestError) -> OpenError {
+    match error {
+        ManifestError::Io(path, source) => OpenError::Io { what: "read", path, source },
+        ManifestError::Damaged(path) => OpenError::Damaged {
+            dir: dir.to_owned(),
+            what: format!("{} is not what was written", path.display()),
+            source: None,
         },
     }
 }

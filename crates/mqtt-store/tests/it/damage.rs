@@ -234,6 +234,30 @@ fn a_flipped_byte_in_a_table_is_never_read() {
     assert!(found > tables.len(), "{found} flips found in {} files", tables.len());
 }
 
+#[test]
+fn a_list_of_tables_that_is_not_the_one_written_is_refused_and_nothing_is_deleted() {
+    let (scratch, full) = with_tables();
+    let mut tables = Vec::new();
+    files(&scratch.path().join("db/keyspaces/6"), &mut tables);
+    let is_list = |path: &Path| path.parent().is_some_and(|dir| dir.ends_with("6"));
+    let lists: Vec<_> = tables.iter().filter(|path| is_list(path)).collect();
+    assert!(lists.len() >= 2, "the list, and which list counts: {lists:?}");
+    for list in lists {
+        let whole = fs::read(list).unwrap();
+        for at in (0..whole.len()).step_by(9) {
+            Victim(list.clone()).change(|bytes| bytes[at] ^= 1 << (at % 8));
+            let error = Store::open(scratch.path(), StoreOptions::default()).unwrap_err();
+            assert!(matches!(error, OpenError::Damaged { .. }), "{at}: {error:?}");
+            fs::write(list, &whole).unwrap();
+        }
+        fs::remove_file(list).unwrap();
+        let error = Store::open(scratch.path(), StoreOptions::default()).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+        fs::write(list, whole).unwrap();
+    }
+    assert!(content(&scratch.open()) == full);
+}
+
 /// Whether damage was found; if it was not, everything is as it was.
 fn is_found(dir: &Path, full: &Content, what: &str) -> bool {
     let store = match Store::open(dir, StoreOptions::default()) {
@@ -245,7 +269,7 @@ fn is_found(dir: &Path, full: &Content, what: &str) -> bool {
     let read = store.load(&mut |stored| all.push(stored));
     match read.and_then(|()| store.read(SessionNumber(1), 0, usize::MAX)) {
         Ok(page) => {
-            assert_eq!(&(all, page), full, "{what}");
+            assert!(&(all, page) == full, "{what}: something else is read");
             false
         }
         Err(error) => {
