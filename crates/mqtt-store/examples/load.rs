@@ -1,5 +1,6 @@
 //! What the store costs: groups of messages, queues under constant load, and the start with many
-//! sessions. `cargo run --release -p mqtt-store --example load -- DIR [groups|steady|start] ...`
+//! sessions. `cargo run --release -p mqtt-store --example load -- DIR WHAT`, where WHAT is `groups`,
+//! `one RUNS RUN BYTES`, `steady`, `start` or `idle`.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that fails may fail loudly")]
 
@@ -17,12 +18,17 @@ use mqtt_session::{
 };
 use mqtt_store::{Store, StoreOptions};
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut arguments = env::args().skip(1);
     let dir = PathBuf::from(arguments.next().expect("a directory, which is emptied first"));
     match arguments.next().as_deref() {
         Some("steady") => steady(&dir),
         Some("start") => start(&dir),
+        Some("idle") => idle(&dir),
         Some("one") => {
             let mut number = || arguments.next().and_then(|text| text.parse().ok()).unwrap();
             groups(
@@ -171,27 +177,42 @@ fn groups(dir: &Path, level: Level, runs: u64, run: u32, len: usize) {
     let message = message(run, len);
     let mut pairs = Pairs { next_seq: 1, waiting: std::collections::VecDeque::new() };
     let used = Used::now();
-    let (mut count, mut slowest) = (0, Duration::ZERO);
+    let (mut count, mut times) = (0, Vec::new());
     while used.begin.elapsed() < TIME {
         let group = pairs.group(runs, &message);
         let before = Instant::now();
         store.commit(&group, level).unwrap();
-        slowest = slowest.max(before.elapsed());
+        times.push(before.elapsed());
         count += 1;
     }
+    times.sort_unstable();
+    let percentile = |percent: usize| times.get(times.len() * percent / 100).unwrap().as_millis();
     let took = used.begin.elapsed().as_secs_f64();
     let messages = (count * runs * u64::from(run)) as f64;
     let payload = messages * len as f64;
     println!(
         "{level:?} runs of {run} x {len} B: {:.0} msg/s, {:.0} groups/s, {:.2} us CPU/msg, \
-         {:.1} x written, slowest group {} ms, {} MiB on disk, {} MiB memory",
+         {:.1} x written, groups p50 {} ms p99 {} ms, {} MiB on disk, {} MiB memory",
         messages / took,
         count as f64 / took,
         (cpu() - used.cpu).as_secs_f64() * 1e6 / messages,
         (written() - used.written) as f64 / payload,
-        slowest.as_millis(),
+        percentile(50),
+        percentile(99),
         disk_mib(dir),
         memory_mib(),
+    );
+}
+
+fn idle(dir: &Path) {
+    let before = memory_mib();
+    let begin = Instant::now();
+    let store = Store::open(dir, StoreOptions::default()).unwrap();
+    let took = begin.elapsed().as_secs_f64();
+    println!(
+        "opened in {took:.2} s: {before} -> {} MiB memory, {:?}",
+        memory_mib(),
+        store.report()
     );
 }
 

@@ -155,8 +155,18 @@ pub(super) fn marks(bytes: &[u8]) -> Vec<GroupMark> {
     marks
 }
 
+/// Where the key of a mark stands. The last byte of a window says how far the next one may be: up to
+/// a whole key, which matters among the zeros that a journal is made with.
 fn find_key(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(MARK_KEY.len()).position(|window| window == MARK_KEY)
+    let mut at = 0;
+    while let Some(window) = bytes.get(at..at + MARK_KEY.len()) {
+        if window == MARK_KEY {
+            return Some(at);
+        }
+        let same = |byte: &u8| Some(byte) == window.last();
+        at += 1 + MARK_KEY.iter().rev().skip(1).position(same).unwrap_or(MARK_KEY.len() - 1);
+    }
+    None
 }
 
 /// Numbers one behind the other.
@@ -167,5 +177,20 @@ impl Fields<'_> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_wherever_it_stands() {
+        for before in [&b""[..], b"x", b"group-", b"group-mar", b"kkkk", b"group-group-", &[0; 37]]
+        {
+            let bytes = [before, MARK_KEY, b"group-mark"].concat();
+            assert_eq!(find_key(&bytes), Some(before.len()), "{before:?}");
+            assert_eq!(find_key(&bytes[..before.len() + MARK_KEY.len() - 1]), None);
+        }
     }
 }

@@ -11,7 +11,7 @@ use mqtt_session::{
 use mqtt_store::{OpenError, Store, StoreOptions};
 use mqtt_testkit::Seeded;
 
-use crate::harness::{Scratch, copy_dir, enqueue, loaded, progress, session};
+use crate::harness::{Scratch, copy_dir, enqueue, loaded, message, progress, session};
 
 /// What a store shows of its content.
 type Content = (Vec<Stored>, Vec<QueuedMessage>);
@@ -177,6 +177,36 @@ fn a_journal_that_is_missing_in_the_middle_is_noticed() {
     let ends = copy.journal().group_ends();
     copy.journal().change(|bytes| drop(bytes.drain(ends[0]..ends[2])));
     let error = copy.try_open().unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+}
+
+#[test]
+fn a_journal_that_another_one_follows_is_not_cut() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let mib = message(vec![7; 1 << 20]);
+    let retain = Change::Retain { topic: "large".into(), message: Some(mib) };
+    store.commit(&[Change::Session(session(1))], Level::Disk).unwrap();
+    // A journal is full at 64 MiB, and the next one begins with the next table after that.
+    let next = scratch.path().join("db/1.jnl");
+    for _ in 0..200 {
+        store.commit(std::slice::from_ref(&retain), Level::Os).unwrap();
+        if next.exists() {
+            break;
+        }
+    }
+    store.commit(&[Change::Session(session(2))], Level::Disk).unwrap();
+    let full = content(&store);
+    drop(store);
+    let copy = Scratch::new();
+    copy_dir(scratch.path(), copy.path());
+    let store = copy.open();
+    assert_eq!(store.report().cut, None);
+    assert!(content(&store) == full, "both journals are read");
+
+    // The session is in no table yet.
+    Victim(scratch.path().join("db/0.jnl")).change(|bytes| bytes[60] ^= 1);
+    let error = Store::open(scratch.path(), StoreOptions::default()).unwrap_err();
     assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
 }
 
