@@ -181,8 +181,8 @@ impl Behind {
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        self.bytes += used as u64;
+        bytes.truncate(used_len(&bytes));
+        self.bytes += bytes.len() as u64;
         for mark in batch::marks(&bytes) {
             self.groups += 1;
             self.first.get_or_insert(mark.number);
@@ -192,19 +192,33 @@ impl Behind {
     }
 }
 
+/// So many zeros are compared at once.
+const ZEROS_LEN: usize = 64 * 1024;
+static ZEROS: [u8; ZEROS_LEN] = [0; ZEROS_LEN];
+
+fn are_zeros(piece: &[u8]) -> bool {
+    ZEROS.get(..piece.len()) == Some(piece)
+}
+
+/// Where the zeros at the end of bytes begin.
+fn used_len(bytes: &[u8]) -> usize {
+    let zeros = bytes.rchunks(ZEROS_LEN).take_while(|piece| are_zeros(piece));
+    let len = bytes.len() - zeros.map(<[u8]>::len).sum::<usize>();
+    let used = bytes.iter().take(len).rposition(|byte| *byte != 0);
+    used.map_or(0, |last| last + 1)
+}
+
 /// Whether there is anything but zeros from a place on.
 fn has_more(path: &Path, from: u64) -> io::Result<bool> {
-    const PIECE_LEN: usize = 64 * 1024;
-    static ZEROS: [u8; PIECE_LEN] = [0; PIECE_LEN];
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(from))?;
-    let mut piece = vec![0; PIECE_LEN];
+    let mut piece = vec![0; ZEROS_LEN];
     loop {
         let read = file.read(&mut piece)?;
         if read == 0 {
             return Ok(false);
         }
-        if piece.get(..read) != ZEROS.get(..read) {
+        if !piece.get(..read).is_some_and(are_zeros) {
             return Ok(true);
         }
     }
@@ -213,4 +227,20 @@ fn has_more(path: &Path, from: u64) -> io::Result<bool> {
 fn open(path: &Path) -> io::Result<BufReader<File>> {
     const BUFFER_BYTES: usize = 256 * 1024;
     Ok(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_at_the_end_are_not_used() {
+        for (begin, zeros) in [(0, 0), (0, 7), (1, 0), (5, 3), (5, ZEROS_LEN), (1, 2 * ZEROS_LEN)] {
+            let mut bytes = vec![0; begin];
+            bytes.extend(begin.checked_sub(1).map(|_| 1));
+            let used = bytes.len();
+            bytes.resize(used + zeros, 0);
+            assert_eq!(used_len(&bytes), used, "{begin} and {zeros}");
+        }
+    }
 }
