@@ -17,7 +17,8 @@ pub struct StoreOptions {
     pub apart_bytes: usize,
     /// Room that has to be free on the file system, in bytes, before more is kept: what is written
     /// behind the scenes must not fail for want of it. No more than a quarter of the file system is
-    /// asked for. Groups that only forget things may use half of it.
+    /// asked for. Groups without messages for a queue may use half of it, and groups that only
+    /// forget things three quarters.
     pub reserve_bytes: u64,
     /// How many threads write tables and merge them.
     pub threads: usize,

@@ -32,10 +32,10 @@ impl Room {
         Ok(())
     }
 
-    /// What has to stay free when these changes are made: who forgets things makes room.
+    /// What has to stay free when these changes are made. Messages may be refused first; who forgets
+    /// things makes room, and is refused last.
     fn reserve_for(&self, found: Found, changes: &[Change]) -> u64 {
-        let reserve = self.reserve(found);
-        if changes.iter().any(keeps_more) { reserve } else { reserve / 2 }
+        self.reserve(found) / changes.iter().map(share).min().unwrap_or(FORGETS)
     }
 
     fn reserve(&self, found: Found) -> u64 {
@@ -81,15 +81,19 @@ struct Found {
 /// table and what it is merged with may be written at once.
 const LOW_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Whether a change makes the store larger for good.
-fn keeps_more(change: &Change) -> bool {
+/// A change that makes the store smaller leaves this part of the reserve free.
+const FORGETS: u64 = 4;
+
+/// Which part of the reserve has to stay free when a change is made.
+fn share(change: &Change) -> u64 {
     match change {
-        Change::Session(_) | Change::Subscribe(_) | Change::Enqueue { .. } => true,
-        Change::Retain { message, .. } => message.is_some(),
-        Change::End(_)
+        Change::Enqueue { .. } => 1,
+        Change::Session(_) | Change::Subscribe(_) | Change::Retain { message: Some(_), .. } => 2,
+        Change::Retain { message: None, .. }
+        | Change::End(_)
         | Change::Unsubscribe { .. }
         | Change::Progress { .. }
-        | Change::Received { .. } => false,
+        | Change::Received { .. } => FORGETS,
     }
 }
 
@@ -119,7 +123,20 @@ mod tests {
         Room::new(PathBuf::from("/"), reserve_bytes)
     }
 
-    fn more() -> Change {
+    fn messages() -> Change {
+        let message = mqtt_session::StoredMessage {
+            frames: bytes::Bytes::from_static(b"packet"),
+            wire: mqtt_session::Wire::V3,
+            qos: mqtt_packet::QoS::AtLeastOnce,
+            retain: false,
+            count: 1,
+            largest: 6,
+            expires_at_millis: None,
+        };
+        Change::Enqueue { message, shared: None, places: Vec::new() }
+    }
+
+    fn subscription() -> Change {
         Change::Subscribe(mqtt_session::StoredSubscription {
             session: SessionNumber(1),
             filter: "a".into(),
@@ -134,15 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn who_forgets_things_may_use_half_of_the_reserve() {
+    fn messages_are_refused_first_and_who_forgets_things_last() {
         let found = Found { free: 0, all: 10_000 };
-        assert_eq!(room(100).reserve_for(found, &[less(), more()]), 100);
-        assert_eq!(room(100).reserve_for(found, &[less()]), 50);
+        let reserve = |changes: &[Change]| room(100).reserve_for(found, changes);
+        assert_eq!(reserve(&[less(), subscription(), messages()]), 100);
+        assert_eq!(reserve(&[less(), subscription()]), 50);
+        assert_eq!(reserve(&[less()]), 25);
+        assert_eq!(reserve(&[]), 25);
     }
 
     #[test]
     fn a_small_file_system_is_not_all_reserve() {
         let found = Found { free: 0, all: 1000 };
-        assert_eq!(room(u64::MAX).reserve_for(found, &[more()]), 250);
+        assert_eq!(room(u64::MAX).reserve_for(found, &[messages()]), 250);
     }
 }
