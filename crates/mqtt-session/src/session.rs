@@ -36,6 +36,12 @@ impl Session {
         self.sender.held()
     }
 
+    /// Whether nothing is kept here: no message, and no identifier that awaits PUBREL.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.unfinished_messages() == 0 && self.receiver.awaiting_release().next().is_none()
+    }
+
     /// How many messages are unfinished: queued for the window, or in flight.
     #[must_use]
     pub fn unfinished_messages(&self) -> usize {

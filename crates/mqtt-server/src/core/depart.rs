@@ -70,7 +70,9 @@ impl Broker {
             }
             state.inbox.shrink();
             session.shrink();
-            state.session = Some(Box::new(session));
+            // A session whose messages are all in the store is often nothing else.
+            let is_elsewhere = slot.number.is_some() && session.is_empty();
+            state.session = (!is_elsewhere).then(|| Box::new(session));
             for (id, ticket) in unsettled {
                 state.unsettled.get_or_insert_default().push((id, ticket.unwrap_or(appended)));
             }
