@@ -16,8 +16,9 @@ use crate::failure::Failure;
 const LIFE_MILLIS: (u64, u64) = (100, 300);
 const AWAY_MILLIS: (u64, u64) = (0, 60);
 
-/// After so many kills the histories are judged, and new ones begun with new data.
-const KILLS_IN_A_RUN: u32 = 200;
+/// After so many kills the histories are judged, and new ones begun with new data: a build without
+/// optimisation takes longer and longer to look through its journal when it starts.
+const KILLS_IN_A_RUN: u32 = 50;
 
 /// What is retained is read once after this many restarts.
 const READ_ONCE_IN: u64 = 3;
