@@ -128,6 +128,13 @@ fn read(path: &Path, chain: &mut Chain) -> io::Result<Option<Broken>> {
     Ok(has_more(path, at)?.then_some(Broken { at }))
 }
 
+/// Whether a file begins with a group, or with what no group was written to yet.
+fn begins_like_a_journal(path: &Path) -> io::Result<bool> {
+    let mut first = [0];
+    let read = open(path)?.read(&mut first)?;
+    Ok(read == 0 || matches!(first, [0 | batch::START]))
+}
+
 /// Decides what a broken place means, and cuts there if nothing that was safe is lost by it.
 fn resolve(
     path: &Path,
@@ -136,6 +143,11 @@ fn resolve(
     chain: &Chain,
 ) -> Result<Cut, JournalError> {
     let io = |error| JournalError::Io(path.to_owned(), error);
+    if broken.at == 0 && !begins_like_a_journal(path).map_err(io)? {
+        // What was not written to its end begins as it should, or with nothing.
+        let what = "is no journal: another file was put in its place, or its beginning is damaged";
+        return Err(JournalError::Damaged(format!("{} {what}", path.display())));
+    }
     let behind = Behind::find(path, broken.at, later).map_err(io)?;
     let lost = chain.last.map(|last| last.number + 1);
     // The first group of all journals tells nothing about those before it.

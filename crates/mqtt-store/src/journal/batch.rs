@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{keyspaces::MARK_KEY, record::GroupMark};
 
-const START: u8 = 1;
+pub(super) const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
 const START_LEN: usize = 13;

@@ -73,6 +73,15 @@ impl Copy {
         Victim(self.0.path().join("db/0.jnl"))
     }
 
+    /// Why it cannot be opened.
+    fn journal_error(&self) -> String {
+        match self.try_open() {
+            Err(error @ OpenError::Damaged { .. }) => error.to_string(),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was opened"),
+        }
+    }
+
     fn try_open(&self) -> Result<Store, OpenError> {
         Store::open(self.0.path(), StoreOptions::default())
     }
@@ -154,6 +163,15 @@ fn a_flipped_byte_in_a_journal_loses_nothing_in_silence() {
         }
     }
     assert!(refused > written.journal().len() / 3);
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_refused() {
+    let written = Written::new(3, Level::Disk);
+    let copy = written.copy();
+    copy.journal().change(|bytes| *bytes = b"# settings of another program\n".to_vec());
+    let refused = copy.journal_error();
+    assert!(refused.contains("is no journal"), "{refused}");
 }
 
 #[test]
