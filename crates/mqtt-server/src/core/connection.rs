@@ -138,8 +138,8 @@ impl Connection {
         let (Some(journal), Stage::Open(client)) = (&self.broker.journal, &self.stage) else {
             return;
         };
+        let gated = self.endpoint.take_gated();
         if let Some(session) = client.slot.number {
-            let gated = self.endpoint.take_gated();
             let level = if gated.is_empty() { Level::Memory } else { self.broker.durability.level };
             if let Some(progress) = self.endpoint.take_progress() {
                 self.transaction.add(Entry::Progress { session, progress }, level);
@@ -148,14 +148,9 @@ impl Connection {
                 let level = self.broker.durability.level;
                 self.transaction.add(Entry::Received { session, ids }, level);
             }
-            if !gated.is_empty() {
-                self.pressure.owe(Answer::Packets(gated));
-            }
-        } else {
-            let gated = self.endpoint.take_gated();
-            if !gated.is_empty() {
-                self.pressure.owe(Answer::Packets(gated));
-            }
+        }
+        if !gated.is_empty() {
+            self.pressure.owe(Answer::Packets(gated));
         }
         if self.transaction.is_empty() {
             return self.pressure.set_ticket(None);
