@@ -362,7 +362,7 @@ impl Journal {
     }
 
     /// Messages of a session that are on the disk alone.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn on_disk(&self, session: SessionNumber) -> u64 {
         self.queues.lock().by_session.get(&session).map_or(0, Queue::on_disk)
     }

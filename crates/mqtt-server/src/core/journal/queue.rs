@@ -62,7 +62,7 @@ impl Queue {
     }
 
     /// Messages that no connection has.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn on_disk(&self) -> u64 {
         if self.epoch == 0 { self.messages() } else { self.next - self.cursor }
     }
