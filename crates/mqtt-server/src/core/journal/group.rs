@@ -178,10 +178,7 @@ impl<'a> Group<'a> {
     /// The group is not written: its messages are refused. Answers what has happened all the same
     /// and has to be written some time.
     pub(super) fn give_up(mut self, journal: &Journal, now: Time) -> Vec<Change> {
-        // What was only to be read can be read. Who opens a session is refused.
-        self.fetches.retain(|(_, _, epoch)| epoch.is_none());
-        self.fetch_all(journal, now);
-        for (target, placed) in self.deliveries {
+        for (target, placed) in std::mem::take(&mut self.deliveries) {
             if let Some(queue) = self.queues.by_session.get_mut(&target.session) {
                 // Nothing was placed behind it: the numbers are given again.
                 if placed.seq > 0 {
@@ -191,6 +188,10 @@ impl<'a> Group<'a> {
             }
             journal.not_stored(&[target], placed.run.count());
         }
+        // What was only to be read can be read, now that the queues end where they did before. Who
+        // opens a session is refused.
+        self.fetches.retain(|(_, _, epoch)| epoch.is_none());
+        self.fetch_all(journal, now);
         let is_fact = |change: &Change| !matches!(change, Change::Enqueue { .. });
         self.changes.into_iter().filter(is_fact).collect()
     }

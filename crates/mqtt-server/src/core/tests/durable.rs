@@ -453,6 +453,34 @@ fn a_qos_2_message_that_was_refused_is_taken_when_it_comes_again() {
 }
 
 #[test]
+fn what_is_fetched_while_the_store_is_full_leaves_no_gap() {
+    let (mut world, store, publisher) = fragile(Version::V5);
+    let padding = "x".repeat(20_000);
+    for number in 0..40 {
+        world.publish(publisher, "t", &format!("{number:04}{padding}"), 1);
+    }
+    world.writes = false;
+    let subscriber = world.connect(&persistent(Version::V5, "subscriber"));
+    // The first page is there, and more is asked for in the group that fails.
+    for _ in 0..3 {
+        world.write();
+        world.run();
+    }
+    store.fails.store(FULL, Ordering::Relaxed);
+    world.publish(publisher, "t", &format!("lost{padding}"), 1);
+    world.writes = true;
+    world.run();
+    store.fails.store(0, Ordering::Relaxed);
+    world.pass(1_000);
+    for number in 40..43 {
+        world.publish(publisher, "t", &format!("{number:04}{padding}"), 1);
+    }
+    let texts = world.texts(subscriber);
+    assert!(texts.iter().enumerate().all(|(n, text)| text.starts_with(&format!("{n:04}"))));
+    assert_eq!(texts.len(), 43);
+}
+
+#[test]
 fn a_failed_disk_is_final_and_qos_0_goes_on() {
     let (mut world, store, publisher) = fragile(Version::V311);
     let reader = world.connect(&hello(Version::V311, "reader"));
