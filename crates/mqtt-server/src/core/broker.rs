@@ -136,8 +136,8 @@ impl Broker {
     }
 
     /// A session is over: its subscriptions go, and what it held is counted as lost.
-    pub(crate) fn end_session(&self, slot: &Arc<Slot>) -> Ticket {
-        self.end_session_if(slot, |_| true)
+    pub(crate) fn end_session(&self, slot: &Arc<Slot>) {
+        self.end_session_if(slot, |_| true);
     }
 
     /// The same, unless the session has had another connection than the one of this number since:

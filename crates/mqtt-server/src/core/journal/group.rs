@@ -60,9 +60,7 @@ impl<'a> Group<'a> {
             Entry::Unsubscribe { session, filter } => {
                 self.changes.push(Change::Unsubscribe { session, filter });
             }
-            Entry::Progress { session, progress } => {
-                self.advance(session, progress);
-            }
+            Entry::Progress { session, progress } => self.advance(session, progress),
             Entry::Park { session, progress } => {
                 if let Some(progress) = progress {
                     self.advance(session, progress);
@@ -82,15 +80,10 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn advance(
-        &mut self,
-        session: SessionNumber,
-        progress: mqtt_session::Progress,
-    ) -> Option<&mut Queue> {
-        let queue = self.queues.by_session.get_mut(&session)?;
+    fn advance(&mut self, session: SessionNumber, progress: mqtt_session::Progress) {
+        let Some(queue) = self.queues.by_session.get_mut(&session) else { return };
         let finished = queue.advance(progress.clone());
         self.changes.push(Change::Progress { session, progress, finished });
-        Some(queue)
     }
 
     /// Gives messages their places, as far as there is room. They are kept once if there are several.
