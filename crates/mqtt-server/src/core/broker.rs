@@ -170,12 +170,14 @@ impl Broker {
         for (filter, _) in subscriptions.iter() {
             self.unroute(slot, filter);
         }
-        waiting.wake();
         let mut transaction = Transaction::new();
         if let Some(number) = slot.number {
             transaction.add(Entry::End(number), Level::Memory);
         }
-        self.append(transaction, Time::ZERO)
+        // Before anybody hears of it: what a newcomer appends comes behind the end.
+        let ticket = self.append(transaction, Time::ZERO);
+        waiting.wake();
+        ticket
     }
 
     /// Appends to the journal what nobody waits for here.
