@@ -24,7 +24,7 @@ use super::{
     broker::{Broker, ConnectionCount},
     depart::Left,
     handshake::{Arriving, LoggingIn, Opening},
-    journal::{Entry, Outcome, Ticket, Transaction},
+    journal::{Entry, Outcome, Transaction, Unsettled},
     login::{Credentials, LoginJob, Peer},
     pressure::{Answer, Pressure},
     replay::Replay,
@@ -144,9 +144,11 @@ impl Connection {
             if let Some(progress) = self.endpoint.take_progress() {
                 self.transaction.add(Entry::Progress { session, progress }, level);
             }
-            if let Some(ids) = self.endpoint.take_received() {
+            if let Some(mut ids) = self.endpoint.take_received() {
                 let level = self.broker.durability.level;
-                self.transaction.add(Entry::Received { session, ids }, level);
+                let (refused, unsettled) = self.undone(&self.pressure);
+                ids.retain(|id| !refused.contains(id));
+                self.transaction.add(Entry::Received { session, ids, unsettled }, level);
             }
         }
         if !gated.is_empty() {
@@ -502,7 +504,7 @@ impl Connection {
 
     /// The QoS 2 messages that were not acknowledged because the store refused them, and those that
     /// it has not decided on.
-    fn undone(&self, pressure: &Pressure) -> (Vec<PacketId>, Vec<(PacketId, Option<Ticket>)>) {
+    fn undone(&self, pressure: &Pressure) -> (Vec<PacketId>, Unsettled) {
         let (mut refused, mut unsettled) = (Vec::new(), Vec::new());
         let Some(journal) = &self.broker.journal else { return (refused, unsettled) };
         for (id, waits_for) in pressure.unanswered() {

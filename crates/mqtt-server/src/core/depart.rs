@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use mqtt_packet::PacketId;
 use mqtt_session::{
     Level, Session, SessionNumber, StoredSession, StoredWill, Time, WallClock, WillRequest,
 };
 
 use super::{
     broker::Broker,
-    journal::{Entry, Ticket, Transaction},
+    journal::{Entry, Transaction, Unsettled},
     slot::{Report, Slot},
 };
 
@@ -24,7 +23,7 @@ pub(crate) struct Left {
     pub(crate) was_let_in: bool,
     /// Identifiers of QoS 2 messages of which nobody knows yet whether the store takes them; without
     /// a ticket if they are in what is appended last.
-    pub(crate) unsettled: Vec<(PacketId, Option<Ticket>)>,
+    pub(crate) unsettled: Unsettled,
 }
 
 impl Broker {
@@ -53,7 +52,7 @@ impl Broker {
             let parked_at = Some(journal.clock.millis(now));
             let stored = slot.stored(number, expiry_secs, parked_at, will, journal.clock);
             transaction.add(Entry::Session(stored), Level::Memory);
-            park(number, &mut session, was_let_in, &mut transaction);
+            park(number, &mut session, was_let_in, &unsettled, &mut transaction);
         }
         if slot.number.is_some() {
             report.held = session.held();
@@ -103,10 +102,12 @@ fn park(
     number: SessionNumber,
     session: &mut Session,
     was_let_in: bool,
+    unsettled: &Unsettled,
     transaction: &mut Transaction,
 ) {
     if let Some(ids) = session.take_received() {
-        transaction.add(Entry::Received { session: number, ids }, Level::Memory);
+        let unsettled = unsettled.clone();
+        transaction.add(Entry::Received { session: number, ids, unsettled }, Level::Memory);
     }
     let progress = was_let_in.then(|| session.progress());
     session.forget_messages();

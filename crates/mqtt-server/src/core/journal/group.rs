@@ -1,15 +1,16 @@
 //! One group on its way to the store, and what follows from it.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{collections::HashSet, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
+use mqtt_packet::PacketId;
 use mqtt_session::{
     Change, Delivery, DropReason, InboxLimits, QueuePlace, QueuedMessage, Run, SessionNumber,
     StoredMessage, Time, WallClock,
 };
 
 use super::{
-    Entry, Journal, QueueTarget, Queues, ended,
+    Entry, Journal, Outcome, QueueTarget, Queues, Unsettled, ended,
     queue::{Loaded, Queue},
 };
 use crate::core::slot::{Fed, Slot};
@@ -25,6 +26,8 @@ pub(super) struct Group<'a> {
     pub(super) changes: Vec<Change>,
     deliveries: Vec<(QueueTarget, Placed)>,
     fetches: Vec<(SessionNumber, Arc<Slot>, Option<u64>)>,
+    /// QoS 2 identifiers of messages that are refused if the group is.
+    identifiers: Vec<(SessionNumber, PacketId)>,
 }
 
 /// Messages that have their place in a queue.
@@ -37,10 +40,11 @@ struct Placed {
 impl<'a> Group<'a> {
     pub(super) fn new(queues: &'a mut Queues, limits: InboxLimits, clock: WallClock) -> Self {
         let (changes, deliveries, fetches) = (Vec::new(), Vec::new(), Vec::new());
-        Self { queues, limits, clock, changes, deliveries, fetches }
+        let identifiers = Vec::new();
+        Self { queues, limits, clock, changes, deliveries, fetches, identifiers }
     }
 
-    pub(super) fn add(&mut self, entry: Entry) {
+    pub(super) fn add(&mut self, entry: Entry, journal: &Journal) {
         match entry {
             Entry::Publish { run, targets } => self.publish(&run, targets),
             Entry::Retain { topic, run } => {
@@ -69,9 +73,9 @@ impl<'a> Group<'a> {
                     queue.park();
                 }
             }
-            Entry::Received { session, ids } => {
+            Entry::Received { session, ids, unsettled } => {
                 if self.queues.by_session.contains_key(&session) {
-                    self.changes.push(Change::Received { session, ids });
+                    self.receive(session, ids, unsettled, journal);
                 }
             }
             Entry::Sync => {}
@@ -84,6 +88,25 @@ impl<'a> Group<'a> {
         let Some(queue) = self.queues.by_session.get_mut(&session) else { return };
         let finished = queue.advance(progress.clone());
         self.changes.push(Change::Progress { session, progress, finished });
+    }
+
+    /// Leaves out the identifiers of messages that an earlier group was given up with. Their client
+    /// sends these messages again, and they must not be taken for repeated ones then.
+    fn receive(
+        &mut self,
+        session: SessionNumber,
+        mut ids: Vec<PacketId>,
+        unsettled: Unsettled,
+        journal: &Journal,
+    ) {
+        for (id, ticket) in unsettled {
+            match ticket.map_or(Outcome::Pending, |ticket| journal.outcome(ticket)) {
+                Outcome::Safe => {}
+                Outcome::Refused(_) => ids.retain(|kept| *kept != id),
+                Outcome::Pending => self.identifiers.push((session, id)),
+            }
+        }
+        self.changes.push(Change::Received { session, ids });
     }
 
     /// Gives messages their places, as far as there is room. They are kept once if there are several.
@@ -185,8 +208,21 @@ impl<'a> Group<'a> {
         // opens a session is refused.
         self.fetches.retain(|(_, _, epoch)| epoch.is_none());
         self.fetch_all(journal, now);
-        let is_fact = |change: &Change| !matches!(change, Change::Enqueue { .. });
-        self.changes.into_iter().filter(is_fact).collect()
+        let refused: HashSet<_> = self.identifiers.into_iter().collect();
+        self.changes.into_iter().filter_map(|change| as_fact(change, &refused)).collect()
+    }
+}
+
+/// What of a change has happened already, although its group is refused: a QoS 2 message that is
+/// refused gives its identifier back [MQTT-4.3.3-9].
+fn as_fact(change: Change, refused: &HashSet<(SessionNumber, PacketId)>) -> Option<Change> {
+    match change {
+        Change::Enqueue { .. } => None,
+        Change::Received { session, mut ids } => {
+            ids.retain(|id| !refused.contains(&(session, *id)));
+            Some(Change::Received { session, ids })
+        }
+        change => Some(change),
     }
 }
 

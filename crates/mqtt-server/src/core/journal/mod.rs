@@ -35,9 +35,9 @@ use mqtt_session::{
 };
 use parking_lot::{Condvar, Mutex};
 
-pub(crate) use self::transaction::{Entry, QueueTarget, Transaction};
+pub(crate) use self::transaction::{Entry, QueueTarget, Transaction, Unsettled};
 use self::{group::Group, queue::Queue};
-use super::slot::Slot;
+use super::slot::{Slot, wake_all};
 
 /// Above so many bytes in the next group, whoever waits for it is not read from.
 const PENDING_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -69,6 +69,8 @@ pub(crate) struct Journal {
     limits: InboxLimits,
     pending: Mutex<Pending>,
     work: Condvar,
+    /// Who waits for the group that is being written.
+    writing: Mutex<Vec<Arc<Slot>>>,
     /// The number of the last group that is over.
     over: AtomicU64,
     /// Groups from this one on are lost: nobody writes them any more.
@@ -137,6 +139,7 @@ impl Journal {
             limits,
             pending: Mutex::new(Pending { group: 1, ..Pending::default() }),
             work: Condvar::new(),
+            writing: Mutex::default(),
             over: AtomicU64::new(0),
             broken: AtomicU64::new(u64::MAX),
             failed: Mutex::default(),
@@ -168,14 +171,8 @@ impl Journal {
         let transaction = transaction.contents();
         let mut pending = self.pending.lock();
         if let Some(reason) = pending.state.refuses(now).filter(|_| is_urgent) {
-            let facts = transaction.entries.into_iter().filter_map(|entry| match entry {
-                Entry::Publish { run, targets } => {
-                    self.not_stored(&targets, run.count());
-                    None
-                }
-                entry => Some(entry),
-            });
-            pending.entries.extend(facts);
+            let facts = transaction.entries.into_iter();
+            pending.entries.extend(facts.filter_map(|entry| self.without_messages(entry)));
             drop(pending);
             self.work.notify_one();
             return Err(reason);
@@ -197,6 +194,23 @@ impl Journal {
             self.work.notify_one();
         }
         Ok(ticket)
+    }
+
+    /// What has happened already, of an entry that is refused with its messages.
+    fn without_messages(&self, entry: Entry) -> Option<Entry> {
+        match entry {
+            Entry::Publish { run, targets } => {
+                self.not_stored(&targets, run.count());
+                None
+            }
+            Entry::Received { session, mut ids, mut unsettled } => {
+                let is_new = |id| unsettled.contains(&(id, None));
+                ids.retain(|id| !is_new(*id));
+                unsettled.retain(|(_, ticket)| ticket.is_some());
+                Some(Entry::Received { session, ids, unsettled })
+            }
+            entry => Some(entry),
+        }
     }
 
     /// What has become of a ticket.
@@ -247,7 +261,8 @@ impl Journal {
         }
     }
 
-    /// Whoever writes the journal cannot go on: everything that was not written is refused.
+    /// Whoever writes the journal cannot go on: everything that was not written is refused, the group
+    /// in the middle of which that happened included.
     pub(crate) fn break_down(&self) {
         let waiting = {
             let mut pending = self.pending.lock();
@@ -255,7 +270,8 @@ impl Journal {
             std::mem::take(&mut pending.waiting)
         };
         self.broken.store(self.over.load(Ordering::Acquire) + 1, Ordering::Release);
-        waiting.iter().for_each(|slot| slot.wake());
+        wake_all(&std::mem::take(&mut *self.writing.lock()));
+        wake_all(&waiting);
     }
 
     /// Writes what is there, and ends [`Journal::wait`] then.
@@ -267,12 +283,13 @@ impl Journal {
     /// Writes everything that was appended as one group; then hands it on. Answers whether there was
     /// anything.
     pub(crate) fn commit(&self, now: Time) -> bool {
-        let Some(taken) = self.take(now) else { return false };
+        let Some(mut taken) = self.take(now) else { return false };
+        *self.writing.lock() = std::mem::take(&mut taken.waiting);
         let mut queues = self.queues.lock();
         let mut group = Group::new(&mut queues, self.limits, self.clock);
         group.changes = taken.again;
         for entry in taken.entries {
-            group.add(entry);
+            group.add(entry, self);
         }
         let needs_store = !group.changes.is_empty() || taken.level > Level::Memory;
         let written = match needs_store {
@@ -289,9 +306,7 @@ impl Journal {
         drop(queues);
         self.meter.groups.fetch_add(1, Ordering::Relaxed);
         self.over.store(taken.group, Ordering::Release);
-        for slot in taken.waiting {
-            slot.wake();
-        }
+        wake_all(&std::mem::take(&mut *self.writing.lock()));
         true
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mqtt_packet::{PacketId, QoS};
 use mqtt_session::{Level, Progress, Run, SessionNumber, StoredSession, StoredSubscription};
 
+use super::Ticket;
 use crate::core::slot::Slot;
 
 /// Changes that are written together or not at all. Nearly always there are none, and it is one
@@ -52,6 +53,7 @@ pub(crate) enum Entry {
     Received {
         session: SessionNumber,
         ids: Vec<PacketId>,
+        unsettled: Unsettled,
     },
     /// A session has a connection, of this number: its messages are wanted, from the first on.
     Open {
@@ -73,6 +75,10 @@ pub(crate) enum Entry {
         slot: Arc<Slot>,
     },
 }
+
+/// QoS 2 identifiers whose messages may still be refused, with the group that decides on that; `None`
+/// is the group of the transaction that names them.
+pub(crate) type Unsettled = Vec<(PacketId, Option<Ticket>)>;
 
 /// A session that gets messages, and how.
 pub(crate) struct QueueTarget {

@@ -1,8 +1,13 @@
 //! Sessions in a store: what is acknowledged, and what another broker finds.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
 };
 
 use mqtt_packet::{Ack, Packet, PacketId, PacketType, ReasonCode, Version};
@@ -10,6 +15,7 @@ use mqtt_session::{
     Change, DropReason, Level, MemoryStore, QueuedMessage, SessionNumber, SessionStore, StoreError,
     StoreErrorKind, Stored,
 };
+use parking_lot::Mutex;
 
 use super::{
     client::Seen,
@@ -355,10 +361,28 @@ fn a_client_that_leaves_before_connack_does_not_set_its_session_back() {
 struct Fragile {
     inner: MemoryStore,
     fails: AtomicU8,
+    /// The next group tells that it is being written, and waits until it may go on.
+    gate: Mutex<Option<(Sender<()>, Receiver<()>)>>,
+}
+
+impl Fragile {
+    /// Writes a group, and lets this happen before it is known what becomes of it.
+    fn write_while(self: &Arc<Self>, world: &mut World, happens: impl FnOnce(&mut World)) {
+        let (enter, has_entered) = channel();
+        let (go, may_go) = channel();
+        *self.gate.lock() = Some((enter, may_go));
+        let (broker, now) = (world.broker.clone(), world.now);
+        let writer = thread::spawn(move || broker.journal.as_ref().unwrap().commit(now));
+        has_entered.recv().unwrap();
+        happens(world);
+        go.send(()).unwrap();
+        assert!(writer.join().unwrap());
+    }
 }
 
 const FULL: u8 = 1;
 const FAILED: u8 = 2;
+const PANICS: u8 = 3;
 
 impl SessionStore for Fragile {
     fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError> {
@@ -366,9 +390,15 @@ impl SessionStore for Fragile {
     }
 
     fn commit(&self, changes: &[Change], level: Level) -> Result<(), StoreError> {
+        let gate = self.gate.lock().take();
+        if let Some((enter, may_go)) = gate {
+            enter.send(()).unwrap();
+            may_go.recv().unwrap();
+        }
         let kind = match self.fails.load(Ordering::Relaxed) {
             FULL => StoreErrorKind::Full,
             FAILED => StoreErrorKind::Failed,
+            PANICS => panic!("it was made to panic"),
             _ => return self.inner.commit(changes, level),
         };
         Err(StoreError { kind, what: "it was made to fail".to_owned(), source: None })
@@ -453,6 +483,58 @@ fn a_qos_2_message_that_was_refused_is_taken_when_it_comes_again() {
 }
 
 #[test]
+fn the_identifier_of_a_refused_message_is_not_kept_for_the_next_broker() {
+    // The connection learns of the failed group, or it is gone before, or it never comes to know.
+    for (leaves, learns) in [(true, false), (false, true), (false, false)] {
+        let (mut world, store, _) = fragile(Version::V5);
+        let publisher = world.connect(&persistent(Version::V311, "steady"));
+        world.seen(publisher);
+        store.fails.store(FULL, Ordering::Relaxed);
+        world.writes = false;
+        world.publish(publisher, "t", "once", 2);
+        if leaves {
+            world.cut(publisher);
+        }
+        world.write();
+        if learns {
+            world.run();
+        }
+        // There is room again for what had happened, and the broker dies before its client is back.
+        store.fails.store(0, Ordering::Relaxed);
+        world.now = world.now.after_millis(1_000);
+        assert!(world.write());
+        let mut next = world.restart();
+        let publisher = next.connect(&persistent(Version::V311, "steady"));
+        assert!(next.session_present(publisher));
+        next.say(publisher, b"\x3C\x09\x00\x01t\x00\x01once");
+        let subscriber = next.connect(&persistent(Version::V5, "subscriber"));
+        assert_eq!(next.texts(subscriber), ["once"], "leaves {leaves}, learns {learns}");
+    }
+}
+
+#[test]
+fn an_identifier_that_comes_after_the_failure_takes_no_refused_one_along() {
+    let (mut world, store, _) = fragile(Version::V5);
+    let publisher = world.connect(&persistent(Version::V5, "steady"));
+    world.seen(publisher);
+    store.fails.store(FULL, Ordering::Relaxed);
+    world.writes = false;
+    world.say(publisher, b"\x34\x0B\x00\x01t\x00\x01\x00first");
+    // The second is in the group after the one that fails, and names the first as well.
+    store.write_while(&mut world, |world| {
+        world.say(publisher, b"\x34\x0C\x00\x01t\x00\x02\x00second");
+    });
+    store.fails.store(0, Ordering::Relaxed);
+    world.now = world.now.after_millis(1_000);
+    assert!(world.write());
+    let mut next = world.restart();
+    let publisher = next.connect(&persistent(Version::V5, "steady"));
+    next.say(publisher, b"\x3C\x0B\x00\x01t\x00\x01\x00first");
+    let subscriber = next.connect(&persistent(Version::V5, "subscriber"));
+    assert_eq!(next.texts(subscriber), ["second", "first"]);
+}
+
+#[test]
 fn what_is_fetched_while_the_store_is_full_leaves_no_gap() {
     let (mut world, store, publisher) = fragile(Version::V5);
     let padding = "x".repeat(20_000);
@@ -478,6 +560,24 @@ fn what_is_fetched_while_the_store_is_full_leaves_no_gap() {
     let texts = world.texts(subscriber);
     assert!(texts.iter().enumerate().all(|(n, text)| text.starts_with(&format!("{n:04}"))));
     assert_eq!(texts.len(), 43);
+}
+
+#[test]
+fn whoever_waits_for_a_group_that_breaks_down_is_told_at_once() {
+    let (mut world, store, publisher) = fragile(Version::V5);
+    world.writes = false;
+    store.fails.store(PANICS, Ordering::Relaxed);
+    world.publish(publisher, "t", "1", 1);
+    let broker = world.broker.clone();
+    let journal = broker.journal.as_ref().unwrap();
+    let written = catch_unwind(AssertUnwindSafe(|| journal.commit(world.now)));
+    assert!(written.is_err());
+    journal.break_down();
+    world.run();
+    let failed = Seen::Ack(PacketType::PubAck, ReasonCode::UNSPECIFIED_ERROR);
+    assert_eq!(world.seen(publisher), [failed]);
+    // What was in the group went down with it, uncounted.
+    std::mem::forget(world);
 }
 
 #[test]
