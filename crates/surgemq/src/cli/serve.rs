@@ -89,6 +89,11 @@ pub(crate) struct StorageArgs {
     /// that matches decides
     #[arg(long, value_name = "FILTER=LEVEL", value_parser = values::topic_level)]
     pub(crate) durability_of: Vec<(TopicFilter, Level)>,
+
+    /// How much a new data directory collects in memory before it is written out as a table, for
+    /// tests that want many tables soon.
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub(crate) store_memtable: Option<u64>,
 }
 
 /// Bounds, and what is switched off. What is not given stays as the server has it.

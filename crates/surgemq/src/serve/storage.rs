@@ -7,7 +7,7 @@ use std::{
 };
 
 use mqtt_server::{Durability, ServerBuilder};
-use mqtt_store::{Store, StoreOptions};
+use mqtt_store::{OpenError, Store, StoreOptions};
 
 use crate::{
     cli::{self, StorageArgs},
@@ -36,13 +36,14 @@ pub(super) fn apply(
             )
         })?,
     };
-    let store = open(&dir)?;
+    let mut options = StoreOptions::default();
+    options.memtable_bytes = arguments.store_memtable.unwrap_or(options.memtable_bytes);
+    let store = open(&dir, options)?;
     Ok(builder.sessions(Arc::new(store)))
 }
 
-fn open(dir: &Path) -> Result<Store, Failure> {
-    let store = Store::open(dir, StoreOptions::default())
-        .map_err(|error| Failure::new(format!("{error}")))?;
+fn open(dir: &Path, options: StoreOptions) -> Result<Store, Failure> {
+    let store = Store::open(dir, options).map_err(|error| failure(&error))?;
     let report = store.report();
     let state = if report.created { " (new)" } else { "" };
     cli::tell(&format_args!("data directory {}{state}", dir.display()));
@@ -53,6 +54,17 @@ fn open(dir: &Path) -> Result<Store, Failure> {
         );
     }
     Ok(store)
+}
+
+/// Says what to do as well, where the error does not.
+fn failure(error: &OpenError) -> Failure {
+    Failure::new(match error {
+        OpenError::Io { .. } => format!(
+            "{error}; name a directory that can be used with --data-dir, or keep everything in \
+             memory with --in-memory"
+        ),
+        _ => error.to_string(),
+    })
 }
 
 /// What systemd names, or else what the platform has for the state of programs.

@@ -38,6 +38,17 @@ fn a_killed_broker_has_what_it_acknowledged() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_made_is_named_with_what_to_do() {
+    let file = data_dir("in-the-way");
+    std::fs::write(&file, "not a directory").unwrap();
+    let dir = file.join("data");
+    let arguments = format!("serve --listen 127.0.0.1:0 --data-dir {}", dir.display());
+    let finished = Process::start(&arguments).finish();
+    assert!(finished.stderr.contains("cannot make the directory"), "{finished:?}");
+    finished.expect_failure(1, "--data-dir, or keep everything in memory with --in-memory");
+}
+
+#[test]
 fn one_broker_has_the_data_directory() {
     let dir = data_dir("locked");
     let broker = start(&dir);
