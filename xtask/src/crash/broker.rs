@@ -4,13 +4,14 @@ use std::{
     fs::{self, OpenOptions},
     io,
     net::{Ipv4Addr, TcpListener, TcpStream},
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use super::watchdog::Watchdog;
 use crate::{failure::Failure, process};
 
 /// How long a broker may take to listen.
@@ -47,6 +48,7 @@ pub(super) struct Broker {
     /// The broker itself, which is a child of `child` where something stands between.
     pid: u32,
     is_gentle: bool,
+    watchdog: Option<Watchdog>,
 }
 
 /// Why there is no broker.
@@ -80,9 +82,10 @@ impl Recipe {
         let errors = output.try_clone().map_err(failed)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(errors);
-        let child = command.spawn().map_err(failed)?;
-        let pid = child.id();
-        let mut broker = Broker { child, pid, is_gentle: self.is_gentle };
+        let child = command.process_group(0).spawn().map_err(failed)?;
+        let (pid, is_gentle) = (child.id(), self.is_gentle);
+        let mut broker = Broker { child, pid, is_gentle, watchdog: None };
+        broker.watchdog = Some(Watchdog::over(&broker.child).map_err(failed)?);
         self.wait_until_it_listens(&mut broker)?;
         if !wrapper.is_empty() {
             broker.pid = only_child_of(pid).unwrap_or(pid);
@@ -153,6 +156,7 @@ impl Broker {
             process::succeeds(Command::new("kill").args(["-9", &self.pid.to_string()]));
             process::wait_within(&mut self.child, patience).ok();
         }
+        self.watchdog = None;
         // Both fail only if it is gone already.
         self.child.kill().ok();
         self.child.wait().ok();

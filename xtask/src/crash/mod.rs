@@ -30,6 +30,7 @@ mod strace;
 mod subscriber;
 mod sync_errors;
 mod torn_tail;
+mod watchdog;
 mod wire;
 
 use clap::{Args, ValueEnum};
