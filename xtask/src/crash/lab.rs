@@ -27,6 +27,8 @@ const SHOWN: usize = 3;
 pub(super) struct Lab {
     pub(super) dice: Dice,
     words: Vec<String>,
+    /// Whether it is our broker, whose options and files are known.
+    is_ours: bool,
     is_gentle: bool,
     directory: PathBuf,
     port: u16,
@@ -55,6 +57,7 @@ impl Lab {
         Ok(Self {
             dice: Dice::new(options.seed),
             words,
+            is_ours: options.command.is_none(),
             is_gentle: options.gently,
             directory,
             port: broker::free_port(options.seed)?,
@@ -77,6 +80,24 @@ impl Lab {
         fs::remove_file(&log).ok();
         let (words, is_gentle, port) = (self.words.clone(), self.is_gentle, self.port);
         Ok(Recipe { words, is_gentle, port, directory, log })
+    }
+
+    /// The same, with little room in memory: it soon writes tables. Only our broker knows how.
+    pub(super) fn flushing_broker_in(
+        &self,
+        name: &str,
+        memtable_bytes: u32,
+    ) -> Result<Recipe, Failure> {
+        let mut recipe = self.broker_in(name)?;
+        if self.is_ours {
+            recipe.words.extend(["--store-memtable".to_owned(), memtable_bytes.to_string()]);
+        }
+        Ok(recipe)
+    }
+
+    /// Whether the broker's files are known.
+    pub(super) fn knows_files(&self) -> bool {
+        self.is_ours
     }
 
     /// Judges a run and what was seen of the broker itself, and prints what is wrong.

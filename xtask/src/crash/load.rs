@@ -18,7 +18,7 @@ use super::{
     dice::Dice,
     history::{Client, Clock, End, Event, History, Recorder, Role, Run},
     live,
-    message::{Interest, Topic},
+    message::{HEAVY_PUBLISHER, Interest, Topic},
     publisher::Publisher,
     reader,
     seat::{Phase, Seat, Stage},
@@ -49,6 +49,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) enum Size {
     /// Every kind of client.
     Full,
+    /// These, and one that publishes so much that journals become full.
+    Heavy,
     /// Enough to have something of everything on the disk.
     Small,
 }
@@ -230,9 +232,13 @@ impl Load {
         self.start_publisher(1, V5, AtLeastOnce, &all);
         self.start_publisher(2, V5, ExactlyOnce, &all);
         self.start_publisher(3, V5, AtLeastOnce, &retained);
-        if size == Size::Full {
+        if size != Size::Small {
             self.start_publisher(4, V311, AtLeastOnce, &all);
             self.start_publisher(5, V311, ExactlyOnce, &all);
+        }
+        if size == Size::Heavy {
+            let some = [Topic::Direct, Topic::Fan];
+            self.start_publisher(HEAVY_PUBLISHER, V5, AtLeastOnce, &some);
         }
     }
 
@@ -246,7 +252,7 @@ impl Load {
         self.start_subscriber("away-1", V311, AtLeastOnce, Interest::Direct, COMES_AND_GOES);
         self.start_subscriber("all-2", V5, ExactlyOnce, Interest::Everything, COMES_AND_GOES);
         self.start_subscriber("crew-a", V5, ExactlyOnce, Interest::Shared, STAYS);
-        if size == Size::Full {
+        if size != Size::Small {
             self.start_subscriber("crew-b", V5, ExactlyOnce, Interest::Shared, COMES_AND_GOES);
             self.start_subscriber("direct-1", V311, AtLeastOnce, Interest::Direct, STAYS);
             self.start_subscriber("fan-a", V5, ExactlyOnce, Interest::Fan, STAYS);

@@ -12,6 +12,10 @@ const FILLER_BYTES: u64 = 300;
 const LARGE_FILLER_BYTES: u64 = 5_000;
 const LARGE_ONCE_IN: u32 = 50;
 
+/// A publisher all of whose messages are heavy, and their filler, in bytes.
+pub(super) const HEAVY_PUBLISHER: u8 = 6;
+const HEAVY_FILLER_BYTES: u64 = 16_000;
+
 /// One message: who published it, where, and the how manieth there it is, from 1.
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
 pub(super) struct Message {
@@ -49,13 +53,18 @@ impl Message {
         let mut text = format!("{self} ");
         let mut state = self.fingerprint();
         let is_large = self.number.is_multiple_of(LARGE_ONCE_IN);
-        let filler = if is_large { LARGE_FILLER_BYTES } else { state % FILLER_BYTES };
+        let (filler, times) = match self.publisher {
+            // What is long is the same over and over: it has to be made and compared fast.
+            HEAVY_PUBLISHER => (FILLER_BYTES, HEAVY_FILLER_BYTES.div_ceil(FILLER_BYTES)),
+            _ if is_large => (LARGE_FILLER_BYTES, 1),
+            _ => (state % FILLER_BYTES, 1),
+        };
         let full = text.len().saturating_add(usize::try_from(filler).unwrap_or(0));
         loop {
             state = mix(state.wrapping_add(1));
             text.push_str(&format!("{state:016x}"));
             if text.len() >= full {
-                return text.into_bytes();
+                return text.repeat(usize::try_from(times).unwrap_or(1)).into_bytes();
             }
         }
     }
@@ -153,11 +162,12 @@ impl Interest {
 mod tests {
     use super::*;
 
-    const EXAMPLES: [Message; 4] = [
+    const EXAMPLES: [Message; 5] = [
         Message { publisher: 3, topic: Topic::Direct, number: 17 },
         Message { publisher: 0, topic: Topic::Retained(12), number: 50 },
         Message { publisher: 255, topic: Topic::Fan, number: u32::MAX },
         Message { publisher: 9, topic: Topic::Shared, number: 1 },
+        Message { publisher: HEAVY_PUBLISHER, topic: Topic::Direct, number: 2 },
     ];
 
     #[test]
@@ -171,7 +181,8 @@ mod tests {
     fn a_flipped_bit_and_a_missing_byte_are_noticed() {
         for message in EXAMPLES {
             let (topic, payload) = (message.topic_name(), message.payload());
-            for at in 0..payload.len() {
+            let step = payload.len().div_ceil(1000);
+            for at in (0..payload.len()).step_by(step) {
                 let mut flipped = payload.clone();
                 flipped[at] ^= 1;
                 assert_eq!(Message::read(&topic, &flipped), None, "{message}, byte {at}");
@@ -190,5 +201,7 @@ mod tests {
     fn every_hundredth_message_is_large() {
         let large = Message { publisher: 1, topic: Topic::Fan, number: 100 };
         assert!(large.payload().len() > 5_000);
+        let heavy = Message { publisher: HEAVY_PUBLISHER, ..large };
+        assert!(heavy.payload().len() > 16_000);
     }
 }

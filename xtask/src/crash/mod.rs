@@ -29,6 +29,7 @@ mod session_reader;
 mod strace;
 mod subscriber;
 mod sync_errors;
+mod tables;
 mod torn_tail;
 mod watchdog;
 mod wire;
