@@ -7,6 +7,7 @@ use std::{
     io,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -26,11 +27,25 @@ use crate::failure::Failure;
 const ENTRIES_BEFORE: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How much of the end is cut at every byte, if that is asked for, and how often that byte and those
+/// behind it are empty instead.
+const CUT_EVERYWHERE_WITHIN: u64 = 2 * 1024;
+const EMPTY_ONCE_IN: u64 = 4;
+
 /// How far from the end of what was written a bit may be flipped, in bytes.
 const FLIPPED_WITHIN: u64 = 32 * 1024;
 
 /// How far from the end cuts are made that are not at each of the last bytes.
 const CUT_WITHIN: u64 = 256 * 1024;
+
+/// Where the file is damaged.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum Cuts {
+    /// At so many places.
+    Some(u64),
+    /// At every byte of its end.
+    Every,
+}
 
 /// What is done to the file.
 #[derive(Copy, Clone, Debug)]
@@ -50,8 +65,8 @@ struct Tail {
     written: u64,
 }
 
-/// Damages a copy of a killed broker's data so many times, each time anew.
-pub(super) fn run(lab: &mut Lab, times: u64) -> Result<(), Failure> {
+/// Damages copies of a killed broker's data, each time anew.
+pub(super) fn run(lab: &mut Lab, cuts: Cuts) -> Result<(), Failure> {
     let recipe = lab.broker_in("tail")?;
     let mut dice = lab.dice.of(0x7A11);
     let load = Load::start(recipe.port, Size::Small, &dice);
@@ -70,17 +85,20 @@ pub(super) fn run(lab: &mut Lab, times: u64) -> Result<(), Failure> {
     let sent = sent(&run);
     let tail = newest_file(&recipe.directory)?;
     println!("     torn tail: {} of {} bytes", tail.path.display(), tail.written);
-    let (mut refused, mut seen) = (HashSet::new(), Vec::new());
-    for damage in damages(times, tail.written, &mut dice) {
+    let (mut refused, mut seen, mut reported) = (HashSet::new(), Vec::new(), 0);
+    let damages = damages(cuts, tail.written, &mut dice);
+    for damage in &damages {
+        let damage = *damage;
         let copy = lab.broker_in("torn")?;
         copy_directory(&recipe.directory, &copy.directory)?;
         do_damage(&copy.directory.join(&tail.path), damage)?;
         match copy.start() {
             Ok(_broker) => {
-                let unknown = sessions.iter().flat_map(SessionReader::read_out);
+                let unknown = read_out(&sessions).into_iter();
                 let unknown =
                     unknown.filter(|what| !what.as_ref().is_ok_and(|it| sent.contains(it)));
                 seen.extend(unknown.map(|what| unsent(damage, what)));
+                reported += usize::from(copy.printed().contains("cut off the end"));
             }
             Err(NoBroker::Ended(words)) => _ = refused.insert(words),
             Err(other) => seen.push(Violation::of_broker(format!("{damage:?}: {other}"))),
@@ -91,10 +109,19 @@ pub(super) fn run(lab: &mut Lab, times: u64) -> Result<(), Failure> {
     for words in &refused {
         println!("     refused to start: {words}");
     }
-    let title = format!("torn tail, {times} times");
+    let title = format!("torn tail, {} times, {reported} reported as cut off", damages.len());
     lab.judge(&recipe, &title, &Run::default(), seen)?;
     lab.sum_up(&title);
     Ok(())
+}
+
+/// What all sessions have, each read for itself.
+fn read_out(sessions: &[SessionReader]) -> Vec<Result<Message, String>> {
+    thread::scope(|scope| {
+        let readers: Vec<_> =
+            sessions.iter().map(|session| scope.spawn(|| session.read_out())).collect();
+        readers.into_iter().filter_map(|reader| reader.join().ok()).flatten().collect()
+    })
 }
 
 fn unsent(damage: Damage, what: Result<Message, String>) -> Violation {
@@ -118,9 +145,10 @@ fn sent(run: &Run) -> HashSet<Message> {
     sent.filter_map(|entry| entry.event.message()).collect()
 }
 
-/// Half of them at each of the last bytes, once cut and once empty from there on; of the others
-/// two thirds are cuts and one third flips.
-fn damages(times: u64, written: u64, dice: &mut Dice) -> Vec<Damage> {
+/// At every byte of the end; or half of them at each of the last bytes, once cut and once empty from
+/// there on, of the others two thirds are cuts and one third flips.
+fn damages(cuts: Cuts, written: u64, dice: &mut Dice) -> Vec<Damage> {
+    let Cuts::Some(times) = cuts else { return everywhere(written) };
     let each_byte = (1..=times / 2).map(|bytes| {
         let place = written.saturating_sub(bytes.div_ceil(2));
         if bytes % 2 == 0 { Damage::Cut(place) } else { Damage::Empty(place) }
@@ -132,6 +160,12 @@ fn damages(times: u64, written: u64, dice: &mut Dice) -> Vec<Damage> {
     });
     let elsewhere: Vec<Damage> = elsewhere.collect();
     each_byte.chain(elsewhere).collect()
+}
+
+fn everywhere(written: u64) -> Vec<Damage> {
+    let places = || (written.saturating_sub(CUT_EVERYWHERE_WITHIN)..written).rev();
+    let empty = places().filter(|place| place.is_multiple_of(EMPTY_ONCE_IN));
+    places().map(Damage::Cut).chain(empty.map(Damage::Empty)).collect()
 }
 
 fn do_damage(path: &Path, damage: Damage) -> Result<(), Failure> {
@@ -175,7 +209,13 @@ fn newest_file(directory: &Path) -> Result<Tail, Failure> {
 
 /// How many bytes there are before the room that a file was given in advance.
 fn written_len(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+    // Blocks first: most of the file is room, and this is not optimised.
+    const ROOM: [u8; 4096] = [0; 4096];
+    let blocks = bytes.chunks(ROOM.len());
+    let room = blocks.rev().take_while(|block| Some(*block) == ROOM.get(..block.len())).count();
+    let last = bytes.len().div_ceil(ROOM.len()).saturating_sub(room) * ROOM.len();
+    let written = bytes.get(..last.min(bytes.len())).unwrap_or_default();
+    written.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 /// The files that have something in them, with their sizes and when they were written.
@@ -222,11 +262,31 @@ mod tests {
 
     #[test]
     fn the_last_bytes_are_cut_one_by_one() {
-        let damages = damages(6, 100, &mut Dice::new(1));
+        let damages = damages(Cuts::Some(6), 100, &mut Dice::new(1));
         let first: Vec<String> =
             damages.iter().take(3).map(|damage| format!("{damage:?}")).collect();
         assert_eq!(first, ["Empty(99)", "Cut(99)", "Empty(98)"]);
         assert_eq!(damages.len(), 6);
+    }
+
+    #[test]
+    fn no_byte_of_the_end_is_left_out() {
+        let damages = damages(Cuts::Every, 10_000, &mut Dice::new(1));
+        let cut = damages.iter().filter_map(|damage| match damage {
+            Damage::Cut(place) => Some(*place),
+            _ => None,
+        });
+        assert!(cut.eq((10_000 - 2_048..10_000).rev()));
+        assert_eq!(damages.len(), 2_048 + 512);
+    }
+
+    #[test]
+    fn the_room_of_a_file_does_not_count() {
+        for written in [0, 1, 4095, 4096, 4097, 9000] {
+            let mut bytes = vec![7; written];
+            bytes.resize(10_000, 0);
+            assert_eq!(written_len(&bytes), written);
+        }
     }
 
     #[test]
