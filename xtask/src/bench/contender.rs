@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bench::{
         procfs,
-        spec::{FilterKind, Flow, Work},
+        spec::{FilterKind, Flow, Shape, Work},
     },
     failure::Failure,
 };
@@ -24,7 +24,10 @@ use crate::{
 pub(crate) const OURS: &str = "surgemq";
 
 /// The names of this project's broker with a data directory, by the level of durability.
-const OURS_KEPT: [(&str, &str); 2] = [("surgemq-disk", "disk"), ("surgemq-os", "os")];
+const OURS_KEPT: [(&str, &str); 2] = [(OURS_ON_DISK, "disk"), ("surgemq-os", "os")];
+
+/// The one of them that also shows what a store costs those for whom nothing is kept.
+const OURS_ON_DISK: &str = "surgemq-disk";
 
 /// The name of the built-in relay in every table.
 pub(crate) const FLOOR: &str = "floor";
@@ -131,6 +134,7 @@ impl Contender {
     pub(crate) fn takes_part(&self, work: Work) -> bool {
         let is_kept = matches!(work, Work::Flow(Flow { kept: true, .. }));
         match (self.name.as_str(), work) {
+            (OURS_ON_DISK, _) => is_kept || is_plain(work),
             (name, _) if OURS_KEPT.iter().any(|(kept, _)| *kept == name) => is_kept,
             (FLOOR, Work::Flow(flow)) => flow.qos == 0,
             (FLOOR, Work::Matching { kind, .. }) => kind == FilterKind::Exact,
@@ -225,6 +229,17 @@ impl Drop for Running {
     }
 }
 
+/// Whether it is the traffic of clients that leave nothing behind, in the form that every run has.
+const fn is_plain(work: Work) -> bool {
+    match work {
+        Work::Churn => true,
+        Work::Flow(flow) => {
+            matches!(flow.shape, Shape::Pairs) && flow.payload == 64 && flow.rate.is_none()
+        }
+        _ => false,
+    }
+}
+
 /// A shell that raises the soft limit of descriptors to the hard one before it runs `command`.
 pub(crate) fn with_all_descriptors(command: &str) -> Command {
     let mut shell = Command::new("sh");
@@ -249,6 +264,7 @@ fn first_line(command: &mut Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::scenario::{self, Breadth};
 
     #[test]
     fn against_needs_a_name_and_a_port() {
@@ -257,6 +273,20 @@ mod tests {
         assert_eq!(contender.command, "nanomq start --port {port} --x=1");
         assert!("nano".parse::<Contender>().is_err());
         assert!("nano=nanomq".parse::<Contender>().is_err());
+    }
+
+    #[test]
+    fn the_store_stands_beside_none_where_nothing_is_kept() {
+        let [disk, os] = ["surgemq-disk", "surgemq-os"]
+            .map(|name| Contender::new(name, String::new(), String::new()));
+        let plain = |id: &str| {
+            let mut scenarios = scenario::scenarios(Breadth::Standard, Some(id));
+            scenarios.remove(0).work
+        };
+        let all = ["pairs/q0/64B", "pairs/q1/64B", "churn", "kept/"].map(plain);
+        assert_eq!(all.map(|work| disk.takes_part(work)), [true; 4]);
+        assert_eq!(all.map(|work| os.takes_part(work)), [false, false, false, true]);
+        assert!(!disk.takes_part(plain("mesh/q0/64B")) && !disk.takes_part(plain("idle")));
     }
 
     #[test]
