@@ -14,7 +14,7 @@ const LARGE_ONCE_IN: u32 = 50;
 
 /// A publisher all of whose messages are heavy, and their filler, in bytes.
 pub(super) const HEAVY_PUBLISHER: u8 = 6;
-const HEAVY_FILLER_BYTES: u64 = 16_000;
+const HEAVY_FILLER_BYTES: u64 = 48_000;
 
 /// One message: who published it, where, and the how manieth there it is, from 1.
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
@@ -202,6 +202,6 @@ mod tests {
         let large = Message { publisher: 1, topic: Topic::Fan, number: 100 };
         assert!(large.payload().len() > 5_000);
         let heavy = Message { publisher: HEAVY_PUBLISHER, ..large };
-        assert!(heavy.payload().len() > 16_000);
+        assert!(heavy.payload().len() > 48_000);
     }
 }
