@@ -1,7 +1,6 @@
 //! The clients of a run: they are started together, and leave together.
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -115,8 +114,7 @@ impl Load {
     /// Lets a new client read what is retained.
     pub(super) fn read_retained(&self) {
         let all = (0..RETAINED_TOPICS).map(Topic::Retained);
-        let expected: HashSet<Topic> = all.filter(|topic| self.is_acknowledged(*topic)).collect();
-        reader::read(&self.reader, &expected);
+        reader::read(&self.reader, || all.filter(|topic| self.is_acknowledged(*topic)).collect());
     }
 
     /// How many entries there are in all histories.

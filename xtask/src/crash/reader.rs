@@ -19,21 +19,25 @@ use super::{
 /// How long a retained message may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads the retained messages over a connection of its own; the messages of these topics are
-/// waited for.
-pub(super) fn read(seat: &Seat, topics: &HashSet<Topic>) {
+/// Reads the retained messages over a connection of its own. Those of the topics are waited for that
+/// are expected when the messages have been asked for: all that was acknowledged until then.
+pub(super) fn read(seat: &Seat, expected: impl FnOnce() -> HashSet<Topic>) {
     let Ok(mut wire) = seat.start_clean() else { return };
-    let end = read_over(seat, &mut wire, topics).and_then(|()| seat.disconnect(&mut wire));
+    let end = read_over(seat, &mut wire, expected).and_then(|()| seat.disconnect(&mut wire));
     if end.is_err() {
         seat.record(Event::Ended(End::Lost));
     }
 }
 
 /// A message that is not there is waited for until patience is over.
-fn read_over(seat: &Seat, wire: &mut Wire, topics: &HashSet<Topic>) -> io::Result<()> {
+fn read_over(
+    seat: &Seat,
+    wire: &mut Wire,
+    expected: impl FnOnce() -> HashSet<Topic>,
+) -> io::Result<()> {
     let options = SubscriptionOptions::new(QoS::AtMostOnce);
     seat.subscribe(wire, Interest::Retained.filter(), options)?;
-    let mut found = HashSet::new();
+    let (topics, mut found) = (expected(), HashSet::new());
     let deadline = Instant::now() + PATIENCE;
     while !topics.is_subset(&found) {
         let left = deadline.saturating_duration_since(Instant::now());
