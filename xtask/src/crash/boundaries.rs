@@ -1,10 +1,11 @@
 //! Killed at system calls: before the first, the second, the third...
 //!
-//! strace counts for each thread by itself, so that the broker ends as soon as one of its threads
-//! is about to make its Nth call.
+//! strace counts each call of each thread by itself: the broker ends as soon as one of its threads is
+//! about to make its Nth call of that name. So a boundary is a name and a number. The thread that
+//! writes the journal makes `write` and `fdatasync` in turn, and each of them is tried.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt, fs,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -20,24 +21,31 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// The calls that change something on the disk.
-const DISK: &str = "write,pwrite64,pwritev,fsync,fdatasync,sync_file_range,rename,renameat,\
-                    renameat2,unlink,unlinkat,truncate,ftruncate,fallocate,openat,mkdir,mkdirat";
+/// Names of calls, with how many of each are tried.
+type Calls = &'static [(&'static str, u32)];
 
-/// The calls that tell somebody about it.
-const NETWORK: &str = "writev,sendto,sendmsg";
+/// While it serves: what goes to the journal, to the disk, and to the clients.
+const SERVING: Calls = &[("write", 90), ("fdatasync", 80), ("sendto", 30)];
 
-/// What nobody calls but who makes files, for tables and journals.
-const FILES: &str = "fsync,rename,renameat,renameat2,unlink,unlinkat,truncate,ftruncate,fallocate,\
-                     openat,mkdir,mkdirat";
+/// What nobody calls but who makes files, for tables.
+const FLUSHING: Calls = &[("openat", 12), ("fsync", 12), ("renameat", 8), ("unlink", 8)];
 
-/// How many calls are tried while the broker serves, while it starts, and while it writes tables.
-const SERVING_CALLS: u32 = 200;
-const STARTING_CALLS: u32 = 100;
-const FLUSHING_CALLS: u32 = 40;
+/// About as many of each as a start makes, the first one and one with data.
+const BIRTH: Calls = &[
+    ("openat", 351),
+    ("write", 312),
+    ("fsync", 158),
+    ("mkdir", 32),
+    ("renameat", 21),
+    ("unlink", 21),
+    ("ftruncate", 3),
+    ("rename", 2),
+];
+const RECOVERY: Calls =
+    &[("openat", 173), ("write", 10), ("mkdir", 2), ("fsync", 2), ("ftruncate", 1)];
 
-/// How much the broker collects in memory where tables are wanted, in bytes.
-const SMALL_MEMTABLE_BYTES: u32 = 16 << 10;
+/// The options of a broker that soon writes tables.
+const SMALL_MEMTABLE: [&str; 2] = ["--store-memtable", "16384"];
 
 /// How long the Nth call may take to come; after that the broker is killed anyway.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -59,6 +67,15 @@ enum Moment {
     Recovery,
 }
 
+/// A call before which the broker is killed.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+struct Boundary {
+    moment: Moment,
+    call: &'static str,
+    /// The how manieth of that name it is in its thread, from 1.
+    number: u32,
+}
+
 /// Kills the broker so often, each time with new data and at another call.
 pub(super) fn run(lab: &mut Lab, kills: u32) -> Result<(), Failure> {
     if let Err(why) = strace::is_usable() {
@@ -66,9 +83,9 @@ pub(super) fn run(lab: &mut Lab, kills: u32) -> Result<(), Failure> {
         return Ok(());
     }
     let mut visited = Visited::default();
-    for (moment, number) in plan(kills) {
-        let call = kill_at(lab, moment, number)?;
-        visited.note(moment, number, call);
+    for boundary in plan(kills) {
+        let came = kill_at(lab, boundary)?;
+        visited.note(boundary, came);
     }
     print!("{visited}");
     lab.sum_up("killed at system calls");
@@ -77,80 +94,75 @@ pub(super) fn run(lab: &mut Lab, kills: u32) -> Result<(), Failure> {
 
 /// Half of the kills while the broker serves, a tenth while it writes tables, and a fifth each at its
 /// other moments, spread evenly over the calls.
-fn plan(kills: u32) -> Vec<(Moment, u32)> {
-    let spread = |moment: Moment, count: u32, calls: u32| {
-        (0..count).map(move |kill| (moment, 1 + kill * calls / count.max(1)))
-    };
+fn plan(kills: u32) -> Vec<Boundary> {
     let (flushing, starting) = (kills / 10, kills / 5);
     let serving = kills - flushing - 2 * starting;
-    let serving = spread(Moment::Serving, serving, SERVING_CALLS);
-    let flushing = spread(Moment::Flushing, flushing, FLUSHING_CALLS);
-    let birth = spread(Moment::Birth, starting, STARTING_CALLS);
-    let recovery = spread(Moment::Recovery, starting, STARTING_CALLS);
-    serving.chain(flushing).chain(birth).chain(recovery).collect()
+    let mut plan = spread(Moment::Serving, serving);
+    plan.extend(spread(Moment::Flushing, flushing));
+    plan.extend(spread(Moment::Birth, starting));
+    plan.extend(spread(Moment::Recovery, starting));
+    plan
+}
+
+/// So many of the boundaries of a moment.
+fn spread(moment: Moment, count: u32) -> Vec<Boundary> {
+    let calls = moment.calls().iter();
+    let all: Vec<Boundary> = calls
+        .flat_map(|(call, most)| (1..=*most).map(move |number| Boundary { moment, call, number }))
+        .collect();
+    let place = |kill: u32| all.len() * kill as usize / count.max(1) as usize;
+    (0..count).filter_map(|kill| all.get(place(kill)).copied()).collect()
 }
 
 /// At which calls the broker really died.
 #[derive(Debug, Default)]
-struct Visited(BTreeMap<Moment, Calls>);
+struct Visited(BTreeMap<Moment, BTreeMap<&'static str, Tries>>);
 
-#[derive(Debug, Default)]
-struct Calls {
+/// How often it was to die at calls of a name, and how many of them came.
+#[derive(Copy, Clone, Debug, Default)]
+struct Tries {
     kills: usize,
-    /// The different numbers of the calls that came.
-    numbers: BTreeSet<u32>,
-    names: BTreeMap<String, usize>,
+    came: usize,
 }
 
 impl Visited {
-    /// A kill at the call of this number, and the name of the call, if it came.
-    fn note(&mut self, moment: Moment, number: u32, call: Option<String>) {
-        let calls = self.0.entry(moment).or_default();
-        calls.kills += 1;
-        if let Some(name) = call {
-            calls.numbers.insert(number);
-            *calls.names.entry(name).or_default() += 1;
-        }
+    fn note(&mut self, boundary: Boundary, came: bool) {
+        let tries = self.0.entry(boundary.moment).or_default().entry(boundary.call).or_default();
+        tries.kills += 1;
+        tries.came += usize::from(came);
     }
 }
 
 impl fmt::Display for Visited {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (moment, Calls { kills, numbers, names }) in &self.0 {
-            let came: usize = names.values().sum();
-            write!(formatter, "     {moment}: {came} of {kills} calls came, ")?;
-            write!(formatter, "{} different numbers", numbers.len())?;
-            for (name, times) in names {
-                write!(formatter, ", {times} {name}")?;
-            }
-            writeln!(formatter)?;
+        for (moment, calls) in &self.0 {
+            let calls = calls
+                .iter()
+                .map(|(call, Tries { kills, came })| format!("{came} of {kills} at {call}"));
+            let calls: Vec<String> = calls.collect();
+            writeln!(formatter, "     {moment}: {}", calls.join(", "))?;
         }
         Ok(())
     }
 }
 
-/// Kills the broker at a call; answers which it was, if it came.
-fn kill_at(lab: &mut Lab, moment: Moment, number: u32) -> Result<Option<String>, Failure> {
-    let recipe = match moment {
-        Moment::Flushing => lab.flushing_broker_in("boundaries", SMALL_MEMTABLE_BYTES)?,
-        _ => lab.broker_in("boundaries")?,
-    };
+/// Kills the broker at a call; answers whether the call came.
+fn kill_at(lab: &mut Lab, boundary: Boundary) -> Result<bool, Failure> {
+    let Boundary { moment, call, number } = boundary;
+    let options: &[&str] = if moment == Moment::Flushing { &SMALL_MEMTABLE } else { &[] };
+    let recipe = lab.broker_with(options, "boundaries")?;
     let log = recipe.log.with_extension("strace");
     fs::remove_file(&log).ok();
-    let load = Load::start(recipe.port, Size::Small, &lab.dice.of(u64::from(number)));
-    // Every other time an answer may be the last call: then it is written, and not sent.
-    let (calls, kind) = match moment {
-        Moment::Flushing => (FILES.to_owned(), "files"),
-        _ if number.is_multiple_of(2) => (DISK.to_owned(), "disk"),
-        _ => (format!("{DISK},{NETWORK}"), "disk and network"),
-    };
-    let injection = format!("inject={calls}:signal=SIGKILL:when={number}");
+    let which = moment.calls().iter().zip(0..).find(|(known, _)| known.0 == call);
+    let seed = u64::from(number) + which.map_or(0, |(_, place)| place << 32);
+    let load = Load::start(recipe.port, Size::Small, &lab.dice.of(seed));
+    let injection = format!("inject={call}:signal=SIGKILL:when={number}");
     let survived = survive(&recipe, &load, moment, &strace::wrapper(&injection, &log));
     let seen = survived.err().map(|no_broker| Violation::of_broker(no_broker.to_string()));
     let run = load.end();
-    let title = format!("killed at call {number} to {kind}, {moment}");
+    let title = format!("killed at {call} number {number} {moment}");
     lab.judge(&recipe, &title, &run, seen.into_iter().collect())?;
-    Ok(strace::nth_call(&fs::read_to_string(log).unwrap_or_default(), number))
+    Ok(strace::has_thread_with(number, &fs::read_to_string(log).unwrap_or_default()))
 }
 
 /// Kills the broker once, and lets it serve until everything is where it belongs.
@@ -218,6 +230,17 @@ fn attach(broker: &Broker, tracer: &[String]) -> std::io::Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
+impl Moment {
+    const fn calls(self) -> Calls {
+        match self {
+            Self::Serving => SERVING,
+            Self::Flushing => FLUSHING,
+            Self::Birth => BIRTH,
+            Self::Recovery => RECOVERY,
+        }
+    }
+}
+
 impl fmt::Display for Moment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -231,30 +254,35 @@ impl fmt::Display for Moment {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn many_kills_try_every_call() {
         let plan = plan(400);
-        let of = |moment| plan.iter().filter(move |kill| kill.0 == moment).map(|kill| kill.1);
-        assert!(of(Moment::Serving).eq(1..=200));
-        assert!(of(Moment::Flushing).eq(1..=40));
+        let of = |moment| plan.iter().filter(move |kill| kill.moment == moment);
+        let calls: BTreeSet<_> = of(Moment::Serving).map(|kill| (kill.call, kill.number)).collect();
+        assert_eq!(calls.len(), 200, "all of them differ");
+        assert_eq!(of(Moment::Flushing).count(), 40);
         assert_eq!(plan.len(), 400);
     }
 
     #[test]
     fn few_kills_are_spread() {
-        let numbers: Vec<u32> = plan(10).into_iter().map(|(_, number)| number).collect();
-        assert_eq!(numbers, [1, 41, 81, 121, 161, 1, 1, 51, 1, 51]);
+        let boundaries = spread(Moment::Serving, 5);
+        let calls: Vec<_> = boundaries.iter().map(|kill| (kill.call, kill.number)).collect();
+        let expected =
+            [("write", 1), ("write", 41), ("write", 81), ("fdatasync", 31), ("fdatasync", 71)];
+        assert_eq!(calls, expected);
     }
 
     #[test]
     fn the_calls_that_came_are_told() {
         let mut visited = Visited::default();
-        visited.note(Moment::Serving, 1, Some("write".to_owned()));
-        visited.note(Moment::Serving, 1, Some("fsync".to_owned()));
-        visited.note(Moment::Serving, 2, None);
-        let expected = "2 of 3 calls came, 1 different numbers, 1 fsync, 1 write\n";
-        assert_eq!(visited.to_string(), format!("     while it served: {expected}"));
+        for (number, came) in [(1, true), (2, false)] {
+            visited.note(Boundary { moment: Moment::Serving, call: "write", number }, came);
+        }
+        assert_eq!(visited.to_string(), "     while it served: 1 of 2 at write\n");
     }
 }

@@ -44,10 +44,7 @@ enum Kind {
 pub(super) fn run(lab: &mut Lab, kills: u32) -> Result<(), Failure> {
     for (number, (kind, now)) in (0..).zip(plan(kills)) {
         let mut dice = lab.dice.of(number);
-        let recipe = match kind.memtable_bytes() {
-            Some(bytes) => lab.flushing_broker_in("random", bytes)?,
-            None => lab.broker_in("random")?,
-        };
+        let recipe = lab.broker_with(kind.options(), "random")?;
         let load = Load::start(recipe.port, kind.size(), &dice);
         let mut tables = Tables::default();
         let killed = kill_again_and_again(&recipe, &load, &mut dice, (kind, now), &mut tables);
@@ -114,12 +111,14 @@ fn kill_again_and_again(
 }
 
 impl Kind {
-    /// How much a new data directory collects in memory, in bytes, where that is not the default.
-    fn memtable_bytes(self) -> Option<u32> {
+    /// The options that bring it about.
+    fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Journal => None,
-            Self::Tables => Some(16 << 10),
-            Self::Journals => Some(1 << 20),
+            Self::Journal => &[],
+            Self::Tables => &["--store-memtable", "16384"],
+            // A session that is away too often may have more waiting than the usual limit of a
+            // queue; it follows that of the packets.
+            Self::Journals => &["--store-memtable", "1048576", "--max-packet-size", "268435460"],
         }
     }
 

@@ -82,15 +82,11 @@ impl Lab {
         Ok(Recipe { words, is_gentle, port, directory, log })
     }
 
-    /// The same, with little room in memory: it soon writes tables. Only our broker knows how.
-    pub(super) fn flushing_broker_in(
-        &self,
-        name: &str,
-        memtable_bytes: u32,
-    ) -> Result<Recipe, Failure> {
+    /// The same with more options, which only our broker knows.
+    pub(super) fn broker_with(&self, options: &[&str], name: &str) -> Result<Recipe, Failure> {
         let mut recipe = self.broker_in(name)?;
         if self.is_ours {
-            recipe.words.extend(["--store-memtable".to_owned(), memtable_bytes.to_string()]);
+            recipe.words.extend(options.iter().map(|word| (*word).to_owned()));
         }
         Ok(recipe)
     }
