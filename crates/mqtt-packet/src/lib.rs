@@ -85,6 +85,7 @@ pub mod property;
 mod property_set;
 mod property_value;
 mod publish;
+pub mod publish_id;
 mod qos;
 mod raw_publish;
 mod reason_code;

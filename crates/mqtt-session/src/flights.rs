@@ -5,11 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use mqtt_packet::{PacketId, QoS};
 
-use crate::{
-    delivery::Delivery,
-    run::{Frame, Wire},
-    time::Time,
-};
+use crate::{delivery::Delivery, run::Wire, time::Time};
 
 /// There are 65,535 packet identifiers: 1 to 65,535.
 const IDS: u64 = 65_535;
@@ -43,40 +39,82 @@ pub(crate) struct Flight {
     pub(crate) expires_at: Option<Time>,
 }
 
+/// All packets in flight, in the order in which they were first sent.
+///
+/// Identifiers are given out in sequence, so an identifier's distance from the oldest one is its
+/// place in the queue: finding a flight is a subtraction. An identifier is used again only after
+/// all older ones are free [MQTT-2.2.1-4], [MQTT-2.3.1-4]; a peer that leaves one message
+/// unacknowledged for 65,534 others therefore stops its own stream.
+///
+/// Flights are numbered from 1 on, and the number decides the identifier. In a queue that is kept on
+/// a disk the numbers are those of the queue.
+///
+/// What messages have in common that were sent together stands once, in their [`Source`]: sending
+/// and acknowledging one more of them moves 16 bytes and counts.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    places: VecDeque<Place>,
+    /// The number of the first place.
+    first: u64,
+    /// Nothing while nothing is in flight.
+    sources: Option<Box<Sources>>,
+    len: u32,
+    bytes: usize,
+}
+
+/// One identifier, and which part of its source it stands for.
+#[derive(Copy, Clone, Debug)]
+struct Place {
+    source: u32,
+    at: u32,
+    len: u32,
+    /// `None` once it is finished.
+    awaits: Option<Awaits>,
+}
+
+/// What messages of one delivery that were sent together have in common.
+#[derive(Debug)]
+struct Source {
+    /// Nothing once no message has to be sent again.
+    frames: Bytes,
+    identifiers: Option<Arc<[u32]>>,
+    mark: u64,
+    expires_at: Option<Time>,
+    wire: Wire,
+    retain: bool,
+    /// Places that are not finished.
+    unfinished: u32,
+    /// Places whose message may have to be sent again.
+    unreleased: u32,
+}
+
+/// The sources of all places, oldest first, numbered one behind the other.
+#[derive(Debug, Default)]
+struct Sources {
+    queue: VecDeque<Source>,
+    first: u32,
+}
+
+impl Awaits {
+    /// What a message of this QoS waits for after its PUBLISH.
+    pub(crate) const fn first_of(qos: QoS) -> Self {
+        match qos {
+            QoS::ExactlyOnce => Self::PubRec,
+            _ => Self::PubAck,
+        }
+    }
+
+    pub(crate) const fn is_request(self) -> bool {
+        matches!(self, Self::SubAck | Self::UnsubAck)
+    }
+
+    /// Whether the PUBLISH may have to be sent again.
+    const fn is_publish(self) -> bool {
+        matches!(self, Self::PubAck | Self::PubRec)
+    }
+}
+
 impl Flight {
-    /// A message of a delivery that was sent just now.
-    pub(crate) fn new(delivery: &Delivery, frame: &Frame<'_>) -> Self {
-        Self {
-            frame: delivery.run.frame_bytes(frame),
-            identifiers: delivery.identifiers.clone(),
-            mark: delivery.mark,
-            awaits: match delivery.qos() {
-                QoS::ExactlyOnce => Awaits::PubRec,
-                _ => Awaits::PubAck,
-            },
-            wire: delivery.run.wire(),
-            retain: delivery.retain,
-            expires_at: delivery.run.expires_at(),
-        }
-    }
-
-    /// A SUBSCRIBE or UNSUBSCRIBE: only the identifier is kept.
-    pub(crate) const fn request(awaits: Awaits) -> Self {
-        Self {
-            frame: Bytes::new(),
-            identifiers: None,
-            mark: 0,
-            awaits,
-            wire: Wire::V5,
-            retain: false,
-            expires_at: None,
-        }
-    }
-
-    pub(crate) const fn is_request(&self) -> bool {
-        matches!(self.awaits, Awaits::SubAck | Awaits::UnsubAck)
-    }
-
     /// The QoS of the PUBLISH that has to be sent again; `None` where only PUBREL is left.
     pub(crate) const fn qos(&self) -> Option<QoS> {
         match self.awaits {
@@ -87,32 +125,14 @@ impl Flight {
     }
 }
 
-/// All packets in flight, in the order in which they were first sent.
-///
-/// Identifiers are given out in sequence, so an identifier's distance from the oldest one is its
-/// place in the queue: finding a flight is a subtraction. An identifier is used again only after
-/// all older ones are free [MQTT-2.2.1-4], [MQTT-2.3.1-4]; a peer that leaves one message
-/// unacknowledged for 65,534 others therefore stops its own stream.
-///
-/// Flights are numbered from 1 on, and the number decides the identifier. In a queue that is kept on
-/// a disk the numbers are those of the queue.
-#[derive(Debug)]
-pub(crate) struct Flights {
-    slots: VecDeque<Option<Flight>>,
-    /// The number of the first slot.
-    first: u64,
-    len: usize,
-    bytes: usize,
-}
-
 impl Flights {
     pub(crate) const fn new() -> Self {
-        Self { slots: VecDeque::new(), first: 1, len: 0, bytes: 0 }
+        Self { places: VecDeque::new(), first: 1, sources: None, len: 0, bytes: 0 }
     }
 
     /// How many identifiers are in use.
     pub(crate) const fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Bytes of the messages in flight.
@@ -120,93 +140,209 @@ impl Flights {
         self.bytes
     }
 
-    /// The identifier that [`Flights::insert`] would give; `None` if there is none free.
-    pub(crate) fn next_id(&self) -> Option<PacketId> {
-        let is_free = (self.slots.len() as u64) < IDS;
-        Self::id(self.next()).filter(|_| is_free)
+    /// How many identifiers are free for what is to be sent next.
+    pub(crate) fn room(&self) -> u32 {
+        u32::try_from(IDS.saturating_sub(self.places.len() as u64)).unwrap_or(u32::MAX)
     }
 
-    /// The number of the first slot: everything before it is finished.
+    /// The identifier that the next flight gets; `None` if there is none free.
+    pub(crate) fn next_id(&self) -> Option<PacketId> {
+        Self::id(self.next()).filter(|_| self.room() > 0)
+    }
+
+    /// The number of the first place: everything before it is finished.
     pub(crate) const fn first(&self) -> u64 {
         self.first
     }
 
     /// The number that the next flight gets.
     pub(crate) fn next(&self) -> u64 {
-        self.first + self.slots.len() as u64
+        self.first + self.places.len() as u64
     }
 
     /// Sees to it that the next flight gets `number`, and what is between is finished. Answers false
     /// if there is no identifier free for it.
     pub(crate) fn reach(&mut self, number: u64) -> bool {
-        if self.slots.is_empty() {
+        if self.places.is_empty() {
             self.first = self.first.max(number);
         }
         if number.saturating_sub(self.first) >= IDS {
             return false;
         }
         while self.next() < number {
-            self.slots.push_back(None);
+            self.places.push_back(Place { source: 0, at: 0, len: 0, awaits: None });
         }
         true
     }
 
-    /// Puts a flight behind all others.
-    pub(crate) fn insert(&mut self, flight: Flight) -> Option<PacketId> {
+    /// Messages of a delivery are about to be sent, and follow with [`Flights::extend`]; answers the
+    /// number of what they have in common.
+    pub(crate) fn begin(&mut self, delivery: &Delivery) -> u32 {
+        self.add_source(Source {
+            frames: delivery.run.bytes().clone(),
+            identifiers: delivery.identifiers.clone(),
+            mark: delivery.mark,
+            expires_at: delivery.run.expires_at(),
+            wire: delivery.run.wire(),
+            retain: delivery.retain,
+            unfinished: 0,
+            unreleased: 0,
+        })
+    }
+
+    /// Puts messages of a source behind all others: their packets stand one behind the other in the
+    /// run, from `at` on. Answers how many they are; there has to be room for them.
+    #[inline]
+    pub(crate) fn extend(
+        &mut self,
+        source: u32,
+        at: u32,
+        lens: impl IntoIterator<Item = u32>,
+        awaits: Awaits,
+    ) -> u32 {
+        let (before, mut end) = (self.places.len(), at);
+        self.places.extend(lens.into_iter().map(|len| {
+            let at = end;
+            end += len;
+            Place { source, at, len, awaits: Some(awaits) }
+        }));
+        let count = u32::try_from(self.places.len() - before).unwrap_or(u32::MAX);
+        self.len += count;
+        if awaits.is_publish() {
+            self.bytes += (end - at) as usize;
+        }
+        if let Some(source) = self.sources.as_mut().and_then(|all| all.find(source)) {
+            source.unfinished += count;
+            source.unreleased += if awaits.is_publish() { count } else { 0 };
+        }
+        count
+    }
+
+    /// Puts a packet behind all others of which only the identifier is kept.
+    pub(crate) fn insert(&mut self, mark: u64, awaits: Awaits) -> Option<PacketId> {
         let id = self.next_id()?;
-        self.bytes += flight.frame.len();
-        self.len += 1;
-        self.slots.push_back(Some(flight));
+        let source = self.add_source(Source {
+            frames: Bytes::new(),
+            identifiers: None,
+            mark,
+            expires_at: None,
+            wire: Wire::V5,
+            retain: false,
+            unfinished: 0,
+            unreleased: 0,
+        });
+        self.extend(source, 0, [0], awaits);
         Some(id)
     }
 
-    pub(crate) fn find(&mut self, id: PacketId) -> Option<&mut Flight> {
-        let index = self.index(id);
-        self.slots.get_mut(index)?.as_mut()
+    /// The packet that an identifier stands for.
+    pub(crate) fn find(&self, id: PacketId) -> Option<Flight> {
+        self.flight(self.places.get(self.index(id))?)
     }
 
-    /// Frees an identifier.
-    pub(crate) fn remove(&mut self, id: PacketId) -> Option<Flight> {
+    /// Frees an identifier, if it waits for what `is` says; answers the mark of the message. Follow
+    /// with [`Flights::advance`], once for many.
+    #[inline]
+    pub(crate) fn finish(&mut self, id: PacketId, is: impl Fn(Awaits) -> bool) -> Option<u64> {
         let index = self.index(id);
-        let flight = self.slots.get_mut(index)?.take()?;
+        let place = self.places.get_mut(index)?;
+        let awaits = place.awaits.filter(|awaits| is(*awaits))?;
+        place.awaits = None;
+        let place = *place;
         self.len -= 1;
-        self.bytes = self.bytes.saturating_sub(flight.frame.len());
-        while let Some(None) = self.slots.front() {
-            self.slots.pop_front();
-            self.first += 1;
+        let source = self.sources.as_deref_mut()?.find(place.source)?;
+        source.unfinished -= 1;
+        let mark = source.mark;
+        if awaits.is_publish() {
+            self.bytes = self.bytes.saturating_sub(place.len as usize);
+            source.release();
         }
-        Some(flight)
+        Some(mark)
     }
 
-    /// PUBREC came: the message is the receiver's now, only PUBREL is left to send.
-    pub(crate) fn release(&mut self, id: PacketId) {
-        let freed = match self.find(id) {
-            Some(flight) => {
-                flight.awaits = Awaits::PubComp;
-                std::mem::take(&mut flight.frame).len()
+    /// Frees an identifier, whatever it waits for.
+    pub(crate) fn remove(&mut self, id: PacketId) -> Option<u64> {
+        let mark = self.finish(id, |_| true);
+        self.advance();
+        mark
+    }
+
+    /// PUBREC came: if the identifier waits for it, the message is the receiver's now, and only
+    /// PUBREL is left to send. Answers what the identifier has waited for; `None` if it is free.
+    #[inline]
+    pub(crate) fn release(&mut self, id: PacketId) -> Option<Awaits> {
+        let index = self.index(id);
+        let place = self.places.get_mut(index)?;
+        let awaits = place.awaits?;
+        if awaits == Awaits::PubRec {
+            place.awaits = Some(Awaits::PubComp);
+            let place = *place;
+            self.bytes = self.bytes.saturating_sub(place.len as usize);
+            if let Some(source) = self.sources.as_mut().and_then(|all| all.find(place.source)) {
+                source.release();
             }
-            None => 0,
-        };
-        self.bytes = self.bytes.saturating_sub(freed);
+        }
+        Some(awaits)
     }
 
     /// The flights, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (PacketId, &Flight)> {
-        self.numbered().filter_map(|(number, slot)| Some((Self::id(number)?, slot?)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PacketId, Flight)> {
+        let numbered = (self.first..).zip(&self.places);
+        numbered.filter_map(|(number, place)| Some((Self::id(number)?, self.flight(place)?)))
     }
 
-    /// All slots with their numbers, oldest first; `None` for what is finished.
-    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, Option<&Flight>)> {
-        (self.first..).zip(self.slots.iter().map(Option::as_ref))
+    /// All places with their numbers, oldest first; `None` for what is finished.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, Option<Awaits>)> {
+        (self.first..).zip(self.places.iter().map(|place| place.awaits))
     }
 
     /// Gives unused memory back.
     pub(crate) fn shrink(&mut self) {
-        if self.slots.is_empty() {
-            self.slots.shrink_to(0);
+        if self.places.is_empty() {
+            self.places.shrink_to(0);
+            self.sources = None;
         }
     }
 
+    fn flight(&self, place: &Place) -> Option<Flight> {
+        let awaits = place.awaits?;
+        let source = self.sources.as_deref()?.at(place.source)?;
+        let frame = match awaits.is_publish() {
+            true => source.frames.slice(place.at as usize..(place.at + place.len) as usize),
+            false => Bytes::new(),
+        };
+        Some(Flight {
+            frame,
+            identifiers: source.identifiers.clone(),
+            mark: source.mark,
+            awaits,
+            wire: source.wire,
+            retain: source.retain,
+            expires_at: source.expires_at,
+        })
+    }
+
+    /// Forgets what is finished at the front.
+    pub(crate) fn advance(&mut self) {
+        let is_finished = |place: &&Place| place.awaits.is_none();
+        let finished = self.places.iter().take_while(is_finished).count();
+        if finished > 0 {
+            self.places.drain(..finished);
+            self.first += finished as u64;
+        }
+        if let Some(sources) = self.sources.as_deref_mut() {
+            sources.advance();
+        }
+    }
+
+    fn add_source(&mut self, source: Source) -> u32 {
+        let sources = self.sources.get_or_insert_default();
+        let place = u32::try_from(sources.queue.len()).unwrap_or(u32::MAX);
+        sources.queue.push_back(source);
+        sources.first.wrapping_add(place)
+    }
+
+    #[inline]
     fn index(&self, id: PacketId) -> usize {
         let first = self.first.wrapping_sub(1) % IDS;
         let index = (u64::from(id.get()) - 1 + IDS - first) % IDS;
@@ -218,28 +354,76 @@ impl Flights {
     }
 }
 
+impl Source {
+    /// One message less that may have to be sent again.
+    #[inline]
+    fn release(&mut self) {
+        self.unreleased -= 1;
+        if self.unreleased == 0 {
+            self.frames = Bytes::new();
+        }
+    }
+}
+
+impl Sources {
+    #[inline]
+    fn find(&mut self, number: u32) -> Option<&mut Source> {
+        self.queue.get_mut(number.wrapping_sub(self.first) as usize)
+    }
+
+    fn at(&self, number: u32) -> Option<&Source> {
+        self.queue.get(number.wrapping_sub(self.first) as usize)
+    }
+
+    fn advance(&mut self) {
+        while self.queue.front().is_some_and(|source| source.unfinished == 0) {
+            self.queue.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::{MessageParts, Run};
 
-    fn flight() -> Flight {
-        Flight {
-            frame: Bytes::from_static(b"frame"),
-            awaits: Awaits::PubRec,
-            ..Flight::request(Awaits::SubAck)
-        }
+    fn delivery() -> Delivery {
+        let run = Run::from_message(&MessageParts {
+            topic: "t",
+            payload: b"payload",
+            properties: &[],
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            packet_id: None,
+            expires_at: None,
+        });
+        let (run, granted) = (run.unwrap(), QoS::ExactlyOnce);
+        Delivery { run, granted, retain: false, identifiers: None, mark: 7, seq: None }
+    }
+
+    /// Sends `count` messages of one delivery.
+    fn send(flights: &mut Flights, count: usize) -> Vec<PacketId> {
+        let delivery = delivery();
+        let len = u32::try_from(delivery.run.len()).unwrap();
+        let source = flights.begin(&delivery);
+        let mut push = || {
+            let id = flights.next_id();
+            flights.extend(source, 0, [len], Awaits::PubRec);
+            id.unwrap()
+        };
+        (0..count).map(|_| push()).collect()
     }
 
     #[test]
     fn identifiers_are_distinct_non_zero_and_wrap() {
         let mut flights = Flights::new();
         for _ in 0..3 {
-            let ids: Vec<u16> =
-                std::iter::from_fn(|| flights.insert(flight()).map(PacketId::get)).collect();
-            assert_eq!(ids.len(), 65_535);
+            let ids = send(&mut flights, 65_535);
             assert!(flights.next_id().is_none());
+            assert_eq!(flights.room(), 0);
             for id in ids {
-                assert!(flights.remove(PacketId::new(id).unwrap()).is_some());
+                assert_eq!(flights.remove(id), Some(7));
             }
             assert_eq!((flights.len(), flights.bytes()), (0, 0));
         }
@@ -248,7 +432,7 @@ mod tests {
     #[test]
     fn acknowledgements_out_of_order_free_each_identifier_once() {
         let mut flights = Flights::new();
-        let ids: Vec<_> = (0..4).map(|_| flights.insert(flight()).unwrap()).collect();
+        let ids = send(&mut flights, 4);
         assert!(flights.remove(ids[2]).is_some());
         assert!(flights.remove(ids[2]).is_none());
         let left: Vec<_> = flights.iter().map(|(id, _)| id).collect();
@@ -262,8 +446,26 @@ mod tests {
     #[test]
     fn a_released_message_holds_no_bytes() {
         let mut flights = Flights::new();
-        let id = flights.insert(flight()).unwrap();
-        flights.release(id);
-        assert_eq!((flights.bytes(), flights.len()), (0, 1));
+        let ids = send(&mut flights, 2);
+        assert_eq!(flights.release(ids[0]), Some(Awaits::PubRec));
+        assert_eq!(flights.bytes(), delivery().run.len());
+        assert_eq!(flights.find(ids[1]).unwrap().frame, *delivery().run.bytes());
+        flights.release(ids[1]);
+        assert_eq!(flights.release(ids[1]), Some(Awaits::PubComp));
+        assert_eq!((flights.bytes(), flights.len()), (0, 2));
+        assert!(flights.sources.as_ref().unwrap().queue[0].frames.is_empty());
+    }
+
+    #[test]
+    fn sources_go_with_their_last_message() {
+        let mut flights = Flights::new();
+        let ids = [send(&mut flights, 2), send(&mut flights, 1)].concat();
+        let request = flights.insert(0, Awaits::SubAck).unwrap();
+        for (id, left) in [(ids[2], 3), (ids[0], 3), (ids[1], 1), (request, 0)] {
+            assert!(flights.remove(id).is_some());
+            assert_eq!(flights.sources.as_ref().unwrap().queue.len(), left);
+        }
+        flights.shrink();
+        assert!(flights.sources.is_none());
     }
 }

@@ -20,9 +20,11 @@ pub mod violation;
 mod alias;
 mod flights;
 mod link;
+mod past;
 mod reason_string;
 mod receiver;
 mod sender;
+mod transmit;
 
 pub use crate::{
     client::{

@@ -19,9 +19,10 @@ use crate::{
     reason_string::refuse_message,
     receiver::Admission,
     run::{MessageParts, Run, Wire},
-    sender::{Acknowledged, Lost, Transmit},
+    sender::{Acknowledged, Lost},
     session::Session,
     time::Time,
+    transmit::Transmit,
     violation::Violation,
 };
 
@@ -87,6 +88,9 @@ pub(crate) enum Incoming {
     /// Any other packet: its first byte and its body.
     Control(u8, Bytes),
 }
+
+/// Length of an acknowledgement without a reason, in bytes.
+const SHORT_ACK: usize = 4;
 
 /// One side of an open connection.
 #[derive(Debug)]
@@ -249,6 +253,9 @@ impl Link {
             if span.is_some() {
                 return Ok(Some(Step::Next));
             }
+            if self.role == Role::Server && self.short_acks(now) {
+                return Ok(Some(Step::Done));
+            }
             return self.control(header.first, place, header.header_len, now).map(Some);
         }
         let publish = RawPublish::split(header.first, body, self.negotiated.version)?;
@@ -282,15 +289,51 @@ impl Link {
         }
         let largest = u32::try_from(place.len()).unwrap_or(u32::MAX);
         self.at = place.end;
-        match span {
+        let span = match span {
             Some(span) => {
                 span.range.end = place.end;
                 span.count += 1;
                 span.largest = span.largest.max(largest);
+                span
             }
-            None => *span = Some(RunSpan { range: place, topic, qos, count: 1, largest }),
-        }
+            None => span.insert(RunSpan { range: place, topic, qos, count: 1, largest }),
+        };
+        self.join_alike(span);
         Ok(Some(Step::Joined))
+    }
+
+    /// Takes packets into a span that differ from its first one in identifier and payload alone, as
+    /// a publisher's messages mostly do. Whatever is not such a packet is looked at in full.
+    fn join_alike(&mut self, span: &mut RunSpan) {
+        const DUP: u8 = 0b1000;
+        let Self { input, session, negotiated, at, .. } = self;
+        let first = input.get(span.range.start).map(|first| first & !DUP);
+        let topic = input.get(span.topic.start - 2..span.topic.end).unwrap_or_default();
+        let is_v5 = negotiated.version.is_v5();
+        let packet = |at: usize| {
+            let rest = input.get(at..)?;
+            let header = frame::peek(rest, u32::MAX).ok()??;
+            let body = rest.get(header.header_len..header.total_len())?;
+            let behind = body.strip_prefix(topic).filter(|_| Some(header.first) == first)?;
+            let (id, behind) = match span.qos {
+                QoS::AtMostOnce => (None, behind),
+                _ => {
+                    let (id, behind) = behind.split_first_chunk()?;
+                    (Some(PacketId::new(u16::from_be_bytes(*id))?), behind)
+                }
+            };
+            (!is_v5 || behind.first() == Some(&0)).then_some((header.total_len(), id))
+        };
+        while let Some((len, id)) = packet(*at) {
+            let admitted = id.map(|id| session.receiver.admit(span.qos, id));
+            if !matches!(admitted, None | Some(Ok(Admission::New))) {
+                break;
+            }
+            *at += len;
+            span.count += 1;
+            span.largest = span.largest.max(u32::try_from(len).unwrap_or(u32::MAX));
+        }
+        span.range.end = *at;
     }
 
     /// A PUBLISH that needs a look at its properties, or that is retained.
@@ -375,6 +418,27 @@ impl Link {
         self.gate = gate;
     }
 
+    /// Acknowledgements that are an identifier and nothing else, one behind the other, as nearly all
+    /// of them come. Answers false if there is none.
+    fn short_acks(&mut self, now: Time) -> bool {
+        let input = std::mem::take(&mut self.input);
+        let rest = input.get(self.at..).unwrap_or_default();
+        let used = self.transmit(now, |session, tx| {
+            let (mut used, mut has_finished) = (0, false);
+            while let Some((packet, id)) = rest.get(used..).and_then(short_ack) {
+                used += SHORT_ACK;
+                has_finished |= session.handle_ack(packet, id, ReasonCode::SUCCESS, tx).is_some();
+            }
+            if has_finished {
+                session.sender.pump(tx);
+            }
+            used
+        });
+        self.at += used;
+        self.input = input;
+        used > 0
+    }
+
     fn control(
         &mut self,
         first: u8,
@@ -398,17 +462,7 @@ impl Link {
         }
         let (id, reason) = (ack.packet_id, ack.reason);
         let acknowledged = self.transmit(now, |session, tx| {
-            let sender = &mut session.sender;
-            let acknowledged = match packet {
-                PacketType::PubAck => sender.handle_puback(id, reason, tx),
-                PacketType::PubRec => sender.handle_pubrec(id, reason, tx),
-                PacketType::PubComp => sender.handle_pubcomp(id, tx),
-                _ => {
-                    let known = session.receiver.release(id);
-                    tx.ack(PacketType::PubComp, id, known);
-                    None
-                }
-            };
+            let acknowledged = session.handle_ack(packet, id, reason, tx);
             if acknowledged.is_some() {
                 session.sender.pump(tx);
             }
@@ -450,13 +504,14 @@ impl Link {
         };
         let version = self.negotiated.version;
         let words = self.words(reason);
-        for frame in run.frames() {
-            let Some(id) = frame.publish.packet_id else { continue };
+        let out = self.out.tail();
+        out.reserve(run.count() as usize * SHORT_ACK);
+        for id in run.packet_ids() {
             match words {
-                None => encode_short(packet, id, reason, version, self.out.tail()),
+                None => encode_short(packet, id, reason, version, out),
                 Some(words) => {
                     let ack = Ack::new(id, reason);
-                    refuse_message(self.out.tail(), &self.negotiated, packet, ack, words);
+                    refuse_message(out, &self.negotiated, packet, ack, words);
                 }
             }
             self.session.receiver.answered(run.qos(), id, reason);
@@ -559,4 +614,18 @@ fn check_topic(topic: &str, levels_max: usize) -> Result<(), Violation> {
             "a topic name that is not one",
         )),
     }
+}
+
+/// The acknowledgement that `packets` begin with, if it is a checked identifier and nothing else.
+#[inline]
+fn short_ack(packets: &[u8]) -> Option<(PacketType, PacketId)> {
+    let [first, 2, high, low] = *packets.first_chunk::<SHORT_ACK>()? else { return None };
+    let packet = match first {
+        0x40 => PacketType::PubAck,
+        0x50 => PacketType::PubRec,
+        0x62 => PacketType::PubRel,
+        0x70 => PacketType::PubComp,
+        _ => return None,
+    };
+    Some((packet, PacketId::new(u16::from_be_bytes([high, low]))?))
 }

@@ -44,6 +44,7 @@ impl Output {
     }
 
     /// The buffer that encoders append whole packets to.
+    #[inline]
     pub fn tail(&mut self) -> &mut BytesMut {
         if self.tail.len() >= SEAL_AT {
             self.seal();

@@ -7,7 +7,9 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use mqtt_packet::{EncodeError, PacketId, PublishProperties, QoS, RawPublish, Version, frame};
+use mqtt_packet::{
+    EncodeError, PacketId, PublishProperties, QoS, RawPublish, Version, frame, publish_id,
+};
 
 use crate::time::Time;
 
@@ -213,6 +215,16 @@ impl Run {
     #[must_use]
     pub fn frames(&self) -> Frames<'_> {
         Frames { bytes: &self.frames, wire: self.wire, at: 0 }
+    }
+
+    /// The packet identifiers of the messages, in order; none at QoS 0.
+    pub(crate) fn packet_ids(&self) -> impl Iterator<Item = PacketId> {
+        let mut rest = &*self.frames;
+        std::iter::from_fn(move || {
+            let (id, len) = publish_id::read(rest)?;
+            rest = rest.get(len..)?;
+            Some(id)
+        })
     }
 
     /// The topic of the first message; that of all, but for a run over several topics.

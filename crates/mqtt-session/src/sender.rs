@@ -12,32 +12,23 @@
 //!          the window is open;   AwaitPubComp: PUBREL again
 //! ```
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, num::NonZeroU64};
 
-use bytes::{Bytes, BytesMut};
-use mqtt_packet::{
-    Ack, PacketId, PacketType, QoS, RawPublish, ReasonCode, ack, property::Property,
-};
+use mqtt_packet::{PacketId, PacketType, QoS, ReasonCode, publish_id};
 
 use crate::{
-    alias::{SentAliases, SentAs},
     delivery::Delivery,
-    flights::{Awaits, Flight, Flights},
+    flights::{Awaits, Flights},
     inbox::Held,
     ledger::{DropReason, Ledger},
-    negotiated::Negotiated,
-    output::Output,
-    reason_string::refuse_message,
-    run::{Frames, Run, Wire},
+    past::{Fate, Past},
+    run::{Frame, Frames, Run},
     store::{Progress, Settled},
-    time::Time,
+    transmit::{Header, Transmit, Written, send_qos0},
 };
 
-/// Payloads below this length are copied behind their header, larger ones referenced.
-const COPY_BELOW: usize = 2048;
-
-/// Length of a Topic Alias, in bytes.
-const BINDING_ROOM: usize = 3;
+/// A run with larger packets than this is not copied whole: their payloads are referenced.
+const COPIED_MAX: u32 = 2048;
 
 /// Everything that waits for a peer or for its acknowledgement. Part of the session: it outlives
 /// the connection.
@@ -62,19 +53,6 @@ pub(crate) struct Sender {
     progressed: bool,
 }
 
-/// What a [`Sender`] writes to, and by which rules.
-pub(crate) struct Transmit<'a> {
-    pub(crate) out: &'a mut Output,
-    pub(crate) aliases: &'a mut SentAliases,
-    pub(crate) negotiated: &'a Negotiated,
-    pub(crate) done: &'a mut Ledger,
-    /// Messages that will never be acknowledged, for a caller who waits for each of them.
-    pub(crate) lost: Option<&'a mut VecDeque<Lost>>,
-    /// Where acknowledgements go that have to wait for a disk.
-    pub(crate) gated: Option<&'a mut BytesMut>,
-    pub(crate) now: Time,
-}
-
 /// A message that was given up before the peer answered it.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub struct Lost {
@@ -93,60 +71,6 @@ pub struct Acknowledged {
     pub reason: ReasonCode,
     /// [`Delivery::mark`] of the message.
     pub mark: u64,
-}
-
-/// What became of messages in earlier connections, as far as they are not here again.
-#[derive(Debug, Default)]
-struct Past {
-    /// No message from this one on was sent.
-    sent: u64,
-    settled: VecDeque<(u64, Settled)>,
-}
-
-/// What became of one message in an earlier connection.
-#[derive(Copy, Clone, Eq, PartialEq, Debug)]
-enum Fate {
-    Unsent,
-    Sent,
-    Released,
-    Done,
-}
-
-impl Past {
-    /// What became of a message. Asked for one after the other: what is before is forgotten.
-    fn fate(&mut self, number: u64) -> Fate {
-        while self.settled.front().is_some_and(|(settled, _)| *settled < number) {
-            self.settled.pop_front();
-        }
-        match self.settled.front() {
-            Some((settled, Settled::Done)) if *settled == number => Fate::Done,
-            Some((settled, Settled::Released)) if *settled == number => Fate::Released,
-            _ if number < self.sent => Fate::Sent,
-            _ => Fate::Unsent,
-        }
-    }
-
-    /// Whether nothing is left to be said of messages from `next` on.
-    fn is_over(&self, next: u64) -> bool {
-        next >= self.sent && self.settled.back().is_none_or(|(number, _)| *number < next)
-    }
-}
-
-/// What one PUBLISH needs beside the parts of the message.
-struct Header<'a> {
-    qos: QoS,
-    packet_id: Option<PacketId>,
-    dup: bool,
-    retain: bool,
-    identifiers: Option<&'a [u32]>,
-    expires_at: Option<Time>,
-}
-
-#[derive(Copy, Clone, Eq, PartialEq)]
-enum Written {
-    Whole,
-    /// Larger than the peer's Maximum Packet Size: treated as sent [MQTT-3.1.2-25].
-    TooLarge,
 }
 
 impl Sender {
@@ -178,72 +102,14 @@ impl Sender {
 
     /// Sends what the window allows. Called whenever it may have opened.
     pub(crate) fn pump(&mut self, tx: &mut Transmit<'_>) {
+        self.flights.advance();
         self.pump_again(tx);
         while let Some(delivery) = self.pending.front() {
-            let (mut sent, mut whole) = (0, true);
-            let is_expired = delivery.run.is_expired(tx.now);
-            for frame in Self::frames_left(delivery, self.pending_at as usize) {
-                let placed = delivery.seq.map(|first| first.get() + u64::from(self.pending_taken));
-                let fate = match (placed, &mut self.past) {
-                    (Some(number), _) if number < self.flights.next() => Fate::Done,
-                    (Some(number), Some(past)) => past.fate(number),
-                    _ => Fate::Unsent,
-                };
-                let is_over = match fate {
-                    Fate::Done => true,
-                    // What has not been sent may still expire [MQTT-3.3.2-5].
-                    Fate::Unsent if is_expired => {
-                        tx.lose(delivery.mark, None, 1);
-                        true
-                    }
-                    _ => false,
-                };
-                let must_wait =
-                    fate != Fate::Released && self.in_flight >= tx.negotiated.send_window;
-                let has_id = placed.is_none_or(|number| self.flights.reach(number));
-                let id = self.flights.next_id().filter(|_| has_id);
-                if !is_over && (must_wait || id.is_none()) {
-                    whole = false;
-                    break;
-                }
-                sent += usize::from(fate != Fate::Done);
-                // A run is never longer than the largest packet, or a read.
-                self.pending_at = u32::try_from(frame.range.end).unwrap_or(u32::MAX);
-                self.pending_taken += 1;
-                let mut flight = None;
-                if fate == Fate::Released {
-                    flight =
-                        Some(Flight { mark: delivery.mark, ..Flight::request(Awaits::PubComp) });
-                    if let Some(id) = id {
-                        tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
-                    }
-                } else if !is_over {
-                    let header = Header {
-                        qos: delivery.qos(),
-                        packet_id: id,
-                        dup: fate == Fate::Sent,
-                        retain: delivery.retain,
-                        identifiers: delivery.identifiers.as_deref(),
-                        expires_at: delivery.run.expires_at(),
-                    };
-                    match tx.publish(delivery.run.bytes(), frame.publish, &header) {
-                        Written::Whole => flight = Some(Flight::new(delivery, &frame)),
-                        Written::TooLarge => {
-                            tx.lose(delivery.mark, Some(DropReason::PacketTooLarge), 1);
-                        }
-                    }
-                }
-                if let Some(flight) = flight {
-                    self.in_flight += 1;
-                    self.flights.insert(flight);
-                } else if let Some(number) = placed {
-                    // Its identifier stays unused: the numbers behind it have theirs already.
-                    self.progressed = true;
-                    self.flights.reach(number.max(self.flights.next() - 1) + 1);
-                }
-            }
-            self.pending_messages = self.pending_messages.saturating_sub(sent);
-            if !whole {
+            let is_whole = match self.is_copied(delivery, tx) {
+                true => self.send_copies(tx),
+                false => self.send_each(tx),
+            };
+            if !is_whole {
                 return;
             }
             self.pop_pending();
@@ -253,36 +119,184 @@ impl Sender {
         }
     }
 
+    /// Whether the packets of a delivery go out as they came in, but for flags and identifiers.
+    fn is_copied(&self, delivery: &Delivery, tx: &Transmit<'_>) -> bool {
+        let run = &delivery.run;
+        let is_next =
+            |first: NonZeroU64| first.get() + u64::from(self.pending_taken) == self.flights.next();
+        self.past.is_none()
+            && delivery.seq.is_none_or(is_next)
+            && delivery.identifiers.is_none()
+            && run.expires_at().is_none()
+            && run.wire() == tx.negotiated.wire()
+            && run.largest() <= tx.negotiated.maximum_packet_size.min(COPIED_MAX)
+            && !tx.aliases.is_active()
+    }
+
+    /// Sends of the first delivery what the window allows, in one piece. Answers whether that was
+    /// all of it.
+    fn send_copies(&mut self, tx: &mut Transmit<'_>) -> bool {
+        let Some(delivery) = self.pending.front() else { return true };
+        let window = tx.negotiated.send_window.saturating_sub(self.in_flight);
+        let left = delivery.count().saturating_sub(self.pending_taken);
+        let count = left.min(window.into()).min(self.flights.room());
+        if count == 0 {
+            return left == 0;
+        }
+        let all = delivery.run.bytes().get(self.pending_at as usize..).unwrap_or_default();
+        let packets = if count == left { all } else { first_packets(all, count) };
+        let out = tx.out.tail();
+        let start = out.len();
+        out.extend_from_slice(packets);
+        let mut copies = out.get_mut(start..).unwrap_or_default();
+
+        let (qos, retain) = (delivery.qos(), delivery.retain);
+        let source = self.flights.begin(delivery);
+        let mut id = self.flights.next_id();
+        let write = || {
+            let len = publish_id::write(copies, qos, retain, id?)?;
+            copies = std::mem::take(&mut copies).get_mut(len..)?;
+            id = id.map(next_id);
+            u32::try_from(len).ok()
+        };
+        let lens = std::iter::from_fn(write);
+        let sent = self.flights.extend(source, self.pending_at, lens, Awaits::first_of(qos));
+        debug_assert_eq!(sent, count, "a run that does not hold what it says");
+
+        self.in_flight = self.in_flight.saturating_add(u16::try_from(sent).unwrap_or(u16::MAX));
+        self.pending_messages = self.pending_messages.saturating_sub(sent as usize);
+        self.pending_at += u32::try_from(packets.len()).unwrap_or(u32::MAX);
+        self.pending_taken += count;
+        count == left
+    }
+
+    /// Sends of the first delivery what the window allows, each message by itself. Answers whether
+    /// that was all of it.
+    fn send_each(&mut self, tx: &mut Transmit<'_>) -> bool {
+        let Some(delivery) = self.pending.front().cloned() else { return true };
+        let mut source = None;
+        for frame in delivery.run.frames().starting_at(self.pending_at as usize) {
+            if !self.send_one(&delivery, &frame, &mut source, tx) {
+                return false;
+            }
+            // A run is never longer than the largest packet, or a read.
+            self.pending_at = u32::try_from(frame.range.end).unwrap_or(u32::MAX);
+            self.pending_taken += 1;
+        }
+        true
+    }
+
+    /// Sends the next message of the first delivery, or passes it over. Answers false if it has to
+    /// wait.
+    fn send_one(
+        &mut self,
+        delivery: &Delivery,
+        frame: &Frame<'_>,
+        source: &mut Option<u32>,
+        tx: &mut Transmit<'_>,
+    ) -> bool {
+        let number = delivery.seq.map(|first| first.get() + u64::from(self.pending_taken));
+        let fate = self.fate(number);
+        if fate == Fate::Done {
+            self.pass_over(number);
+            return true;
+        }
+        // What has not been sent may still expire [MQTT-3.3.2-5].
+        if fate == Fate::Unsent && delivery.run.is_expired(tx.now) {
+            tx.lose(delivery.mark, None, 1);
+            self.pending_messages = self.pending_messages.saturating_sub(1);
+            self.pass_over(number);
+            return true;
+        }
+        let must_wait = fate != Fate::Released && self.in_flight >= tx.negotiated.send_window;
+        let has_id = number.is_none_or(|number| self.flights.reach(number));
+        let Some(id) = self.flights.next_id().filter(|_| has_id && !must_wait) else {
+            return false;
+        };
+        self.pending_messages = self.pending_messages.saturating_sub(1);
+        let is_in_flight = if fate == Fate::Released {
+            tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
+            self.flights.insert(delivery.mark, Awaits::PubComp).is_some()
+        } else {
+            self.send_publish(delivery, frame, id, fate == Fate::Sent, source, tx)
+        };
+        if is_in_flight {
+            self.in_flight += 1;
+        } else {
+            self.pass_over(number);
+        }
+        true
+    }
+
+    /// Writes a PUBLISH. Answers false if the peer does not take one as large.
+    fn send_publish(
+        &mut self,
+        delivery: &Delivery,
+        frame: &Frame<'_>,
+        id: PacketId,
+        dup: bool,
+        source: &mut Option<u32>,
+        tx: &mut Transmit<'_>,
+    ) -> bool {
+        let header = Header {
+            qos: delivery.qos(),
+            packet_id: Some(id),
+            dup,
+            retain: delivery.retain,
+            identifiers: delivery.identifiers.as_deref(),
+            expires_at: delivery.run.expires_at(),
+        };
+        if tx.publish(delivery.run.bytes(), frame.publish, &header) == Written::TooLarge {
+            tx.lose(delivery.mark, Some(DropReason::PacketTooLarge), 1);
+            return false;
+        }
+        let source = *source.get_or_insert_with(|| self.flights.begin(delivery));
+        let at = u32::try_from(frame.range.start).unwrap_or(u32::MAX);
+        let len = u32::try_from(frame.range.len()).unwrap_or(u32::MAX);
+        self.flights.extend(source, at, [len], Awaits::first_of(delivery.qos()));
+        true
+    }
+
+    /// What became of a message in earlier connections; `None` has no number, and none.
+    fn fate(&mut self, number: Option<u64>) -> Fate {
+        match (number, &mut self.past) {
+            (Some(number), _) if number < self.flights.next() => Fate::Done,
+            (Some(number), Some(past)) => past.fate(number),
+            _ => Fate::Unsent,
+        }
+    }
+
+    /// A message that is not sent: its identifier stays unused, as the numbers behind it have theirs
+    /// already.
+    fn pass_over(&mut self, number: Option<u64>) {
+        let Some(number) = number else { return };
+        self.progressed = true;
+        if number >= self.flights.next() {
+            self.flights.reach(number + 1);
+        }
+    }
+
     /// Messages of a delivery that are not known to be finished.
     fn unfinished(&self, delivery: &Delivery) -> usize {
-        let count = delivery.count() as usize;
-        let (Some(first), Some(past)) = (delivery.seq, &self.past) else { return count };
-        let numbers = first.get()..first.get() + u64::from(delivery.count());
-        let done =
-            |settled: &&(u64, Settled)| numbers.contains(&settled.0) && settled.1 == Settled::Done;
-        let before = self.flights.next().clamp(numbers.start, numbers.end) - numbers.start;
-        let behind = past.settled.iter().filter(done).count();
-        count.saturating_sub(behind + usize::try_from(before).unwrap_or(usize::MAX))
+        match &self.past {
+            Some(past) => past.unfinished(delivery, self.flights.next()),
+            None => delivery.count() as usize,
+        }
     }
 
     /// A message from a disk will not be sent. Answers false if it was finished before.
     pub(crate) fn skip(&mut self, number: u64) -> bool {
-        let past = self.past.get_or_insert_default();
-        let place = past.settled.partition_point(|(settled, _)| *settled < number);
-        let is_known = past.settled.get(place).is_some_and(|(settled, _)| *settled == number);
-        if is_known || number < self.flights.next() {
-            return false;
-        }
-        past.settled.insert(place, (number, Settled::Done));
-        self.progressed = true;
-        true
+        let is_new =
+            number >= self.flights.next() && self.past.get_or_insert_default().skip(number);
+        self.progressed |= is_new;
+        is_new
     }
 
     /// Takes up the queue of a session that is kept on a disk. Its messages come from there again.
     pub(crate) fn continue_from(&mut self, progress: Progress) {
         self.flights = Flights::new();
         self.flights.reach(progress.head);
-        self.past = Some(Box::new(Past { sent: progress.sent, settled: progress.settled.into() }));
+        self.past = Some(Box::new(progress.into()));
     }
 
     /// What has to be written down, if it has changed since the last time.
@@ -293,20 +307,20 @@ impl Sender {
     /// How far the session is.
     pub(crate) fn progress(&self) -> Progress {
         let next = self.flights.next();
-        let settled = |(number, flight): (u64, Option<&Flight>)| match flight {
+        let settled = |(number, awaits)| match awaits {
             None => Some((number, Settled::Done)),
-            Some(flight) if flight.awaits == Awaits::PubComp => Some((number, Settled::Released)),
+            Some(Awaits::PubComp) => Some((number, Settled::Released)),
             Some(_) => None,
         };
-        let past = self.past.iter().flat_map(|past| past.settled.iter().copied());
+        let past = self.past.as_deref();
         Progress {
             head: self.flights.first(),
-            sent: next.max(self.past.as_ref().map_or(0, |past| past.sent)),
+            sent: next.max(past.map_or(0, Past::sent)),
             settled: self
                 .flights
                 .numbered()
                 .filter_map(settled)
-                .chain(past.filter(|(number, _)| *number >= next))
+                .chain(past.into_iter().flat_map(|past| past.settled_from(next)))
                 .collect(),
         }
     }
@@ -330,7 +344,7 @@ impl Sender {
     /// A connection begins: what is unacknowledged goes out again [MQTT-4.4.0-1].
     pub(crate) fn resume(&mut self, tx: &mut Transmit<'_>) {
         let requests: Vec<_> =
-            self.flights.iter().filter(|(_, f)| f.is_request()).map(|(id, _)| id).collect();
+            self.flights.iter().filter(|(_, f)| f.awaits.is_request()).map(|(id, _)| id).collect();
         for id in requests {
             self.flights.remove(id);
         }
@@ -379,59 +393,65 @@ impl Sender {
         }
     }
 
-    /// PUBACK came.
+    /// PUBACK came. Whatever finished a message, [`Sender::pump`] follows, once for many.
+    #[inline]
     pub(crate) fn handle_puback(
         &mut self,
         id: PacketId,
         reason: ReasonCode,
         tx: &mut Transmit<'_>,
     ) -> Option<Acknowledged> {
-        (self.flights.find(id)?.awaits == Awaits::PubAck).then_some(())?;
-        self.finish(id, reason, tx)
+        self.finish(id, Awaits::PubAck, reason, tx)
     }
 
     /// PUBREC came. The message is finished only if the peer refused it.
+    #[inline]
     pub(crate) fn handle_pubrec(
         &mut self,
         id: PacketId,
         reason: ReasonCode,
         tx: &mut Transmit<'_>,
     ) -> Option<Acknowledged> {
-        match self.flights.find(id).map(|flight| flight.awaits) {
-            Some(Awaits::PubRec) if reason.is_error() => return self.finish(id, reason, tx),
+        if reason.is_error() {
+            let refused = self.finish(id, Awaits::PubRec, reason, tx);
+            if refused.is_none() && self.flights.release(id) == Some(Awaits::PubComp) {
+                tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
+            }
+            return refused;
+        }
+        match self.flights.release(id) {
             Some(Awaits::PubRec) => {
-                self.flights.release(id);
                 self.progressed = true;
                 tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
             }
             Some(Awaits::PubComp) => tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS),
             // Not an identifier of a QoS 2 message: PUBREL tells the peer to forget it.
-            None if !reason.is_error() => {
-                tx.ack(PacketType::PubRel, id, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
-            }
-            _ => {}
+            None => tx.ack(PacketType::PubRel, id, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND),
+            Some(_) => {}
         }
         None
     }
 
     /// PUBCOMP came. Its reason does not matter: 0x92 says that the peer had forgotten the identifier,
     /// and the message itself was received.
+    #[inline]
     pub(crate) fn handle_pubcomp(
         &mut self,
         id: PacketId,
         tx: &mut Transmit<'_>,
     ) -> Option<Acknowledged> {
-        (self.flights.find(id)?.awaits == Awaits::PubComp).then_some(())?;
-        self.finish(id, ReasonCode::SUCCESS, tx)
+        self.finish(id, Awaits::PubComp, ReasonCode::SUCCESS, tx)
     }
 
+    #[inline]
     fn finish(
         &mut self,
         packet_id: PacketId,
+        awaits: Awaits,
         reason: ReasonCode,
         tx: &mut Transmit<'_>,
     ) -> Option<Acknowledged> {
-        let flight = self.flights.remove(packet_id)?;
+        let mark = self.flights.finish(packet_id, |held| held == awaits)?;
         self.progressed = true;
         self.in_flight = self.in_flight.saturating_sub(1);
         if reason.is_error() {
@@ -439,20 +459,18 @@ impl Sender {
         } else {
             tx.done.delivered += 1;
         }
-        Some(Acknowledged { packet_id, reason, mark: flight.mark })
+        Some(Acknowledged { packet_id, reason, mark })
     }
 
     /// An identifier for a SUBSCRIBE or UNSUBSCRIBE; `None` if all are in use.
     pub(crate) fn begin_request(&mut self, awaits: Awaits) -> Option<PacketId> {
-        self.flights.insert(Flight::request(awaits))
+        self.flights.insert(0, awaits)
     }
 
     /// The answer to a request came; false if there was no such request.
     pub(crate) fn finish_request(&mut self, id: PacketId, awaits: Awaits) -> bool {
-        let known = self.flights.find(id).is_some_and(|flight| flight.awaits == awaits);
-        if known {
-            self.flights.remove(id);
-        }
+        let known = self.flights.finish(id, |held| held == awaits).is_some();
+        self.flights.advance();
         known
     }
 
@@ -515,133 +533,17 @@ impl Sender {
     }
 }
 
-/// QoS 0: the run's own bytes where nothing in them is this receiver's alone.
-fn send_qos0(delivery: &Delivery, tx: &mut Transmit<'_>) {
-    let run = &delivery.run;
-    if run.is_expired(tx.now) {
-        tx.lose(delivery.mark, None, u64::from(run.count()));
-        return;
+/// The first `count` of packets that stand one behind the other.
+fn first_packets(packets: &[u8], count: u32) -> &[u8] {
+    let mut len = 0;
+    for _ in 0..count {
+        let Some((_, next)) = packets.get(len..).and_then(publish_id::read) else { break };
+        len += next;
     }
-    if delivery.is_plain(tx.negotiated.wire())
-        && run.largest() <= tx.negotiated.maximum_packet_size
-        && !tx.aliases.is_active()
-    {
-        tx.out.push(run.bytes().clone(), run.count());
-        return;
-    }
-    let header = Header {
-        qos: QoS::AtMostOnce,
-        packet_id: None,
-        dup: false,
-        retain: delivery.retain,
-        identifiers: delivery.identifiers.as_deref(),
-        expires_at: run.expires_at(),
-    };
-    for frame in run.frames() {
-        if tx.publish(run.bytes(), frame.publish, &header) == Written::TooLarge {
-            tx.lose(delivery.mark, Some(DropReason::PacketTooLarge), 1);
-        }
-    }
+    packets.get(..len).unwrap_or_default()
 }
 
-/// What the encoder says of properties that came out of a checked packet or are numbers: they fit.
-fn push(property: &Property<'_>, extra: &mut Vec<u8>) {
-    let fits = property.encode(extra);
-    debug_assert!(fits.is_ok(), "{property:?} does not fit");
-}
-
-impl Transmit<'_> {
-    /// Counts messages that are given up, and tells whoever waits for them.
-    fn lose(&mut self, mark: u64, reason: Option<DropReason>, messages: u64) {
-        match reason {
-            Some(reason) => self.done.drop_messages(reason, messages),
-            None => self.done.expired += messages,
-        }
-        if let Some(lost) = &mut self.lost {
-            lost.push_back(Lost { mark, reason });
-        }
-    }
-
-    /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP; a server says in words what is wrong.
-    pub(crate) fn ack(&mut self, packet: PacketType, id: PacketId, reason: ReasonCode) {
-        let out = match &mut self.gated {
-            Some(gated) => gated,
-            None => self.out.tail(),
-        };
-        let is_server = self.lost.is_none();
-        if reason.is_error() && is_server && self.negotiated.wants_words() {
-            let ack = Ack::new(id, reason);
-            return refuse_message(out, self.negotiated, packet, ack, reason.name());
-        }
-        ack::encode_short(packet, id, reason, self.negotiated.version, out);
-    }
-
-    fn publish(
-        &mut self,
-        frames: &Bytes,
-        mut publish: RawPublish<'_>,
-        header: &Header<'_>,
-    ) -> Written {
-        publish.dup = header.dup;
-        publish.qos = header.qos;
-        publish.retain = header.retain;
-        publish.packet_id = header.packet_id;
-        let topic = publish.topic;
-        let mut extra = Vec::new();
-        let mut binding = None;
-        if self.negotiated.wire() == Wire::V5 {
-            self.extra_properties(header, &mut extra);
-            match self.aliases.plan(topic) {
-                SentAs::Topic => {}
-                SentAs::Binding(alias) => {
-                    binding = Some(alias).filter(|_| self.has_room(&publish, extra.len()));
-                }
-                SentAs::Alias(alias) => {
-                    push(&Property::TopicAlias(alias), &mut extra);
-                    publish.topic = &[];
-                }
-            }
-        }
-        if let Some(alias) = binding {
-            push(&Property::TopicAlias(alias), &mut extra);
-        }
-        let version = self.negotiated.version;
-        let fits = publish.encoded_len(extra.len(), version);
-        if fits.is_err() || fits.is_ok_and(|len| len > self.negotiated.maximum_packet_size as usize)
-        {
-            return Written::TooLarge;
-        }
-        if publish.encode_header(&extra, version, self.out.tail()).is_err() {
-            return Written::TooLarge;
-        }
-        if let Some(alias) = binding {
-            self.aliases.bind(topic, alias);
-        }
-        let messages = u32::from(header.qos == QoS::AtMostOnce);
-        if publish.payload.len() < COPY_BELOW {
-            self.out.tail().extend_from_slice(publish.payload);
-            self.out.count_messages(messages);
-        } else {
-            self.out.push(frames.slice_ref(publish.payload), messages);
-        }
-        Written::Whole
-    }
-
-    /// Whether a binding fits as well; it must not be what makes a packet too large.
-    fn has_room(&self, publish: &RawPublish<'_>, extra_len: usize) -> bool {
-        let len = publish.encoded_len(extra_len + BINDING_ROOM, self.negotiated.version);
-        len.is_ok_and(|len| len <= self.negotiated.maximum_packet_size as usize)
-    }
-
-    fn extra_properties(&self, header: &Header<'_>, extra: &mut Vec<u8>) {
-        if let Some(deadline) = header.expires_at {
-            // What is left of the interval, rounded up, so that it is not 0 [MQTT-3.3.2-6].
-            let left = deadline.millis_since(self.now).div_ceil(1000).max(1);
-            let left = u32::try_from(left).unwrap_or(u32::MAX);
-            push(&Property::MessageExpiryInterval(left), extra);
-        }
-        for identifier in header.identifiers.unwrap_or_default() {
-            push(&Property::SubscriptionIdentifier(*identifier), extra);
-        }
-    }
+/// The identifier behind this one.
+fn next_id(id: PacketId) -> PacketId {
+    PacketId::new(id.get().wrapping_add(1)).unwrap_or(PacketId::MIN)
 }

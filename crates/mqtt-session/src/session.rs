@@ -1,6 +1,6 @@
 //! What two peers keep for each other beyond a connection.
 
-use mqtt_packet::{PacketId, QoS, ReasonCode};
+use mqtt_packet::{PacketId, PacketType, QoS, ReasonCode};
 
 use crate::{
     delivery::Delivery,
@@ -9,8 +9,9 @@ use crate::{
     ledger::{DropReason, Ledger},
     receiver::Receiver,
     run::Run,
-    sender::Sender,
+    sender::{Acknowledged, Sender},
     store::Progress,
+    transmit::Transmit,
 };
 
 /// The delivery state of one session, for one side [MQTT-4.1.0-1]: messages in flight or waiting,
@@ -45,15 +46,15 @@ impl Session {
     /// How many messages are unfinished: queued for the window, or in flight.
     #[must_use]
     pub fn unfinished_messages(&self) -> usize {
-        let flights = self.sender.flights().iter().filter(|(_, flight)| !flight.is_request());
-        flights.count()
+        let flights = self.sender.flights().numbered().filter_map(|(_, awaits)| awaits);
+        flights.filter(|awaits| !awaits.is_request()).count()
             + self.sender.pending().map(|delivery| delivery.count() as usize).sum::<usize>()
     }
 
     /// The messages that the peer does not have for certain, in order: those in flight, then those
     /// that wait for the window.
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = Delivery> {
-        let in_flight = self.sender.flights().iter().filter_map(|(_, flight)| message(flight));
+        let in_flight = self.sender.flights().iter().filter_map(|(_, flight)| message(&flight));
         in_flight.chain(self.sender.pending())
     }
 
@@ -103,6 +104,27 @@ impl Session {
         keep: impl FnMut(&Delivery) -> bool,
     ) {
         self.sender.retain_pending(done, reason, keep);
+    }
+
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP came. Answers which message that finished, if one.
+    #[inline]
+    pub(crate) fn handle_ack(
+        &mut self,
+        packet: PacketType,
+        id: PacketId,
+        reason: ReasonCode,
+        tx: &mut Transmit<'_>,
+    ) -> Option<Acknowledged> {
+        match packet {
+            PacketType::PubAck => self.sender.handle_puback(id, reason, tx),
+            PacketType::PubRec => self.sender.handle_pubrec(id, reason, tx),
+            PacketType::PubComp => self.sender.handle_pubcomp(id, tx),
+            _ => {
+                let known = self.receiver.release(id);
+                tx.ack(PacketType::PubComp, id, known);
+                None
+            }
+        }
     }
 
     /// Gives unused memory back.

@@ -13,5 +13,6 @@ mod pair;
 mod quiet;
 mod reason_strings;
 mod resume;
+mod runs;
 mod store;
 mod violations;
