@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
+use crate::bench::load::alarm::Alarm;
 use crate::bench::load::client::Client;
 use crate::bench::load::publisher::Publisher;
 use crate::bench::load::throttle::Throttle;
@@ -23,7 +24,8 @@ pub(crate) struct Engine {
     pub(crate) clients: Vec<Client>,
     scratch: Vec<u8>,
     epoch: Instant,
-    spins: bool,
+    /// For those who send by the clock.
+    alarm: Option<Alarm>,
     throttle: Throttle,
     /// What had arrived at the last look, and when it last was more than before.
     progress: (u64, Instant),
@@ -42,17 +44,16 @@ impl Engine {
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut client.stream, Token(index), interest)?;
         }
-        // Whoever sends by the clock cannot sleep: the poll's timeout counts in milliseconds.
-        let spins = clients
-            .iter()
-            .any(|client| client.publisher.as_ref().is_some_and(Publisher::is_scheduled));
+        let mut publishers = clients.iter().filter_map(|client| client.publisher.as_ref());
+        let by_clock = publishers.any(Publisher::is_scheduled);
+        let alarm = by_clock.then(|| Alarm::new(poll.registry())).transpose()?;
         let events = Events::with_capacity(clients.len().max(64));
         let mut throttle = Throttle::new(&clients);
         throttle.renew(&mut clients);
         let scratch = vec![0; SCRATCH_BYTES];
         let progress = (0, Instant::now());
         let stall_max = Duration::ZERO;
-        Ok(Self { poll, events, clients, scratch, epoch, spins, throttle, progress, stall_max })
+        Ok(Self { poll, events, clients, scratch, epoch, alarm, throttle, progress, stall_max })
     }
 
     /// Runs until `deadline`.
@@ -123,10 +124,24 @@ impl Engine {
         }
     }
 
+    /// How long to wait for the sockets.
+    fn timeout(&self) -> io::Result<Duration> {
+        if self.clients.iter().any(Client::is_ready) {
+            return Ok(Duration::ZERO);
+        }
+        let Some(alarm) = &self.alarm else { return Ok(POLL_MAX) };
+        let Some(due) = self.publishers().filter_map(Publisher::next_due).min() else {
+            return Ok(POLL_MAX);
+        };
+        match due.saturating_sub(nanos(self.epoch.elapsed())) {
+            0 => Ok(Duration::ZERO),
+            after => alarm.set(Duration::from_nanos(after), POLL_MAX),
+        }
+    }
+
     /// Waits for something to do, and gives every client one turn to read and one to write.
     fn turn(&mut self) -> io::Result<()> {
-        let busy = self.spins || self.clients.iter().any(Client::is_ready);
-        let timeout = if busy { Duration::ZERO } else { POLL_MAX };
+        let timeout = self.timeout()?;
         if let Err(error) = self.poll.poll(&mut self.events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {

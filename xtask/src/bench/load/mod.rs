@@ -1,6 +1,7 @@
 //! The load: a process of its own, so that its CPU time is not the broker's and the broker's
 //! crates are nowhere in it.
 
+mod alarm;
 mod churn;
 mod client;
 mod engine;

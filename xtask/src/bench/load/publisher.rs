@@ -148,6 +148,12 @@ impl Publisher {
         matches!(self.pace, Pace::Scheduled { .. })
     }
 
+    /// The nanosecond at which it sends next, if it sends by the clock and nothing else holds it back.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let waits = self.stopped || !self.pending.is_empty() || self.room() == 0;
+        (self.is_scheduled() && !waits).then(|| self.due())
+    }
+
     /// Whether it would write if the socket had room. A publisher by the clock is asked in every
     /// turn anyway.
     #[inline]
@@ -306,6 +312,19 @@ mod tests {
         publisher.acknowledged(2, 0);
         publisher.acknowledged(2, 0x87);
         assert_eq!(publisher.corrupt, 2);
+    }
+
+    #[test]
+    fn the_load_may_sleep_until_the_next_message_is_due() {
+        let mut publisher = publisher(0, 1);
+        assert_eq!(publisher.next_due(), None);
+        publisher.pace = Pace::Scheduled { start: 1000, interval: 100 };
+        publisher.window = u64::MAX;
+        assert_eq!(publisher.next_due(), Some(1000));
+        publisher.sent = 3;
+        assert_eq!(publisher.next_due(), Some(1300));
+        publisher.stop();
+        assert_eq!(publisher.next_due(), None);
     }
 
     #[test]
