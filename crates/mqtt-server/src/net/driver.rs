@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A read brings at most this many bytes.
-const READ_MAX: usize = 64 * 1024;
+const READ_MAX: usize = 128 * 1024;
 
 /// The first read of a connection, and of one that sends little, brings at most this many.
 const READ_MIN: usize = 2 * 1024;
