@@ -1,7 +1,7 @@
 //! Giving memory back to the operating system.
 //!
-//! The allocator gives back what has been free for a second, and looks for it when it is asked for
-//! more memory than it has at hand. A broker whose clients have left asks for nothing, and would
+//! The allocator gives back what has been free for a moment, but looks for it only when it is asked
+//! for more memory than it has at hand. A broker whose clients have left asks for nothing, and would
 //! keep what they used. So a large block is asked for every now and then; nobody writes to it,
 //! so it costs nothing itself.
 
