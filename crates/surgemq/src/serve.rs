@@ -1,6 +1,7 @@
 //! `surgemq serve`: the broker as a program.
 
 mod access;
+mod descriptors;
 mod limits;
 mod memory;
 mod storage;
@@ -23,6 +24,7 @@ use crate::{
 /// It could not be started: an address, a file or an option is not what it should be.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
     log::start(&arguments.log)?;
+    descriptors::raise();
     runtime::block_on(arguments.worker_threads.map(usize::from), serve(arguments))?
 }
 

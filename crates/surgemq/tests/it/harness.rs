@@ -41,8 +41,23 @@ impl Process {
         if arguments.first().is_some_and(|first| first == "serve") && !names_storage {
             arguments.push("--in-memory".to_owned());
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_surgemq"))
-            .args(arguments)
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_surgemq")).args(arguments))
+    }
+
+    /// Lets a shell start the program, which is `$0` there.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_by_shell(script: &str) -> Self {
+        Self::spawn(Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_surgemq")]))
+    }
+
+    /// The identifier of the process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

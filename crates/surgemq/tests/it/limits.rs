@@ -1,6 +1,8 @@
 //! What the broker is told not to do.
 
 use crate::harness::Broker;
+#[cfg(target_os = "linux")]
+use crate::harness::Process;
 
 #[test]
 fn a_message_above_the_limit_is_refused() {
@@ -38,4 +40,19 @@ fn a_client_identifier_above_the_limit_is_refused() {
     broker.tool("pub -V 311 -i toolong -t a -n").finish().expect_failure(2, "Identifier");
     broker.tool("pub -V 5 -i toolong -t a -n").finish().expect_failure(133, "Identifier");
     broker.publish("-V 5 -i short -t a -n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_may_open_as_many_descriptors_as_the_system_lets_it() {
+    let mut broker = Process::start_by_shell(
+        "ulimit -Sn 100 && ulimit -Hn 500 && exec \"$0\" serve --listen 127.0.0.1:0 --in-memory",
+    );
+    broker.wait_for_error_text("listening on");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", broker.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<_> = files.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["500", "500"]);
+    broker.signal("TERM");
+    assert_eq!(broker.finish().code, Some(0));
 }
