@@ -118,31 +118,40 @@ fn spread(moment: Moment, count: u32) -> Vec<Boundary> {
 #[derive(Debug, Default)]
 struct Visited(BTreeMap<Moment, BTreeMap<&'static str, Tries>>);
 
-/// How often it was to die at calls of a name, and how many of them came.
-#[derive(Copy, Clone, Debug, Default)]
+/// How often it was to die at calls of a name, and which of them did not come.
+#[derive(Debug, Default)]
 struct Tries {
     kills: usize,
-    came: usize,
+    missing: Vec<String>,
 }
 
 impl Visited {
     fn note(&mut self, boundary: Boundary, came: bool) {
         let tries = self.0.entry(boundary.moment).or_default().entry(boundary.call).or_default();
         tries.kills += 1;
-        tries.came += usize::from(came);
+        tries.missing.extend((!came).then(|| boundary.number.to_string()));
     }
 }
 
 impl fmt::Display for Visited {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (moment, calls) in &self.0 {
-            let calls = calls
-                .iter()
-                .map(|(call, Tries { kills, came })| format!("{came} of {kills} at {call}"));
-            let calls: Vec<String> = calls.collect();
+            let calls: Vec<String> =
+                calls.iter().map(|(call, tries)| format!("{tries} at {call}")).collect();
             writeln!(formatter, "     {moment}: {}", calls.join(", "))?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Tries {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kills, missing } = self;
+        write!(formatter, "{} of {kills}", kills.saturating_sub(missing.len()))?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, " (not number {})", missing.join(", "))
     }
 }
 
@@ -283,6 +292,6 @@ mod tests {
         for (number, came) in [(1, true), (2, false)] {
             visited.note(Boundary { moment: Moment::Serving, call: "write", number }, came);
         }
-        assert_eq!(visited.to_string(), "     while it served: 1 of 2 at write\n");
+        assert_eq!(visited.to_string(), "     while it served: 1 of 2 (not number 2) at write\n");
     }
 }
