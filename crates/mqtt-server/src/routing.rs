@@ -63,6 +63,13 @@ pub trait Routing: Send + Sync {
     /// Adds all subscriptions that match `topic` to `matches`.
     fn matches(&self, topic: TopicNameRef<'_>, matches: &mut Matches);
 
+    /// Messages of these topics have been read, and will mostly be asked for next with
+    /// [`Routing::matches`]: time to bring near what that needs, for all of them at once. Nobody has
+    /// looked yet whether they are topic names. Nothing has to be done.
+    fn look_ahead(&self, topics: &[&[u8]]) {
+        let _ = topics;
+    }
+
     /// A number that has changed whenever an answer of [`Routing::matches`] may have changed.
     /// Read for every batch of messages, so it has to be cheap.
     fn generation(&self) -> u64;
@@ -140,6 +147,12 @@ impl Routing for MemoryRouting {
                 matches.groups.push(GroupMatch { members, turn });
             }
         });
+    }
+
+    fn look_ahead(&self, topics: &[&[u8]]) {
+        let tables = self.tables.read();
+        tables.direct.look_ahead(topics);
+        tables.shared.look_ahead(topics);
     }
 
     fn generation(&self) -> u64 {

@@ -479,6 +479,29 @@ impl Link {
         self.input.get(span.topic.clone()).unwrap_or_default()
     }
 
+    /// The topics of the PUBLISH packets that come next, each once where it is repeated; up to the
+    /// next packet of another kind. They are not checked.
+    pub(crate) fn topics_ahead(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.input.get(self.at..).unwrap_or_default();
+        let mut last = &b""[..];
+        std::iter::from_fn(move || {
+            loop {
+                let header = frame::peek(rest, u32::MAX).ok()??;
+                let body = rest.get(header.header_len..header.total_len())?;
+                rest = rest.get(header.total_len()..)?;
+                if header.first >> 4 != PacketType::Publish as u8 {
+                    return None;
+                }
+                let (len, topic) = body.split_first_chunk()?;
+                let topic = topic.get(..usize::from(u16::from_be_bytes(*len)))?;
+                if topic != last {
+                    last = topic;
+                    return Some(topic);
+                }
+            }
+        })
+    }
+
     /// Makes a run of a span.
     pub(crate) fn run(&self, span: &RunSpan) -> Run {
         let bytes = self.bytes(span.range.clone());

@@ -2,6 +2,8 @@
 
 use std::hash::Hash;
 
+use smallvec::SmallVec;
+
 use crate::hash_index::HashIndex;
 use crate::label::Label;
 use crate::slab::{Id, Slab};
@@ -21,6 +23,13 @@ struct Entry<K, V> {
     subscribers: Subscribers<K, V>,
 }
 
+impl<K, V> Entry<K, V> {
+    /// Something that is known only when all of the entry was read.
+    fn touch(&self) -> usize {
+        usize::from(matches!(self.subscribers, Subscribers::One(..))) + self.filter.as_bytes().len()
+    }
+}
+
 impl<K: Copy + Eq + Hash, V> ExactFilters<K, V> {
     pub(crate) fn new() -> Self {
         Self { entries: Slab::new(), index: HashIndex::new() }
@@ -37,6 +46,18 @@ impl<K: Copy + Eq + Hash, V> ExactFilters<K, V> {
         }
         let id = self.find(filter, self.index.hash_text(filter.as_bytes()))?;
         self.entries.get(id).map(|entry| &entry.subscribers)
+    }
+
+    /// Reads what looking for each of `topics` is going to read, step by step for all of them, so
+    /// that what is far away in memory is waited for once.
+    pub(crate) fn look_ahead(&self, topics: &[&[u8]]) {
+        let hashes: SmallVec<[u64; 16]> =
+            topics.iter().map(|topic| self.index.hash_text(topic)).collect();
+        // Tight loops, so that the processor is at the next one while it waits for the last.
+        let ids = hashes.iter().filter_map(|hash| self.index.find(*hash, |_| true));
+        let ids: SmallVec<[Id; 16]> = ids.collect();
+        let read = ids.iter().map(|id| self.entries.get(*id).map_or(0, Entry::touch));
+        std::hint::black_box(read.fold(0, usize::wrapping_add));
     }
 
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut Subscribers<K, V>> {

@@ -7,6 +7,9 @@ use crate::subscribers::Subscribers;
 use crate::wildcard_trie::WildcardTrie;
 use crate::{TopicFilterRef, TopicNameRef};
 
+/// So many nodes are near anyway: a processor's second cache holds them.
+const FAR: usize = 4096;
+
 /// Subscriptions by filter: `K` is the number of a subscriber, `V` the options of one
 /// subscription.
 ///
@@ -103,6 +106,24 @@ impl<K: Copy + Eq + Hash + Ord, V> SubscriptionTree<K, V> {
             subscribers.for_each(f);
         }
         self.wild.matches(topic, f);
+    }
+
+    /// Topics are about to be asked for, one by one, with [`SubscriptionTree::matches`]: brings near
+    /// what that will read. It changes no answer, and does nothing for a small tree. The topics may
+    /// be any bytes: those that are no topic names are not missed.
+    ///
+    /// Among a million subscriptions a match mostly waits for memory, once for each step. A few topics
+    /// at a time, eight or sixteen, wait for each step together.
+    pub fn look_ahead(&self, topics: &[&[u8]]) {
+        if topics.len() < 2 {
+            return;
+        }
+        if self.exact.len() >= FAR {
+            self.exact.look_ahead(topics);
+        }
+        if self.wild.node_count() >= FAR {
+            self.wild.look_ahead(topics);
+        }
     }
 
     /// How many subscriptions there are.

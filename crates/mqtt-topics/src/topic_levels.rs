@@ -2,7 +2,6 @@
 
 use smallvec::SmallVec;
 
-use crate::TopicNameRef;
 use crate::hash_index::HashIndex;
 use crate::level::split_level;
 
@@ -22,8 +21,8 @@ pub(crate) struct Level<'a> {
 }
 
 impl<'a> TopicLevels<'a> {
-    pub(crate) fn new(topic: TopicNameRef<'a>) -> Self {
-        Self { seen: SmallVec::new(), unseen: Some(topic.as_str().as_bytes()) }
+    pub(crate) fn new(topic: &'a [u8]) -> Self {
+        Self { seen: SmallVec::new(), unseen: Some(topic) }
     }
 
     /// The level at a depth that is at most one deeper than the deepest before.

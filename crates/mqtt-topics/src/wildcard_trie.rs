@@ -38,6 +38,9 @@ pub(crate) struct WildcardTrie<K, V> {
 /// Texts of up to this many bytes stand in the node itself: a UUID and `/#`, for one.
 const SHORT: usize = 38;
 
+/// Looking ahead ends where it has more ways to go than so many for each topic.
+const LOOKED_AHEAD: usize = 4;
+
 struct Node<K, V> {
     parent: Option<Id>,
     /// The level of a branch, or the rest of the filter of a leaf.
@@ -145,7 +148,7 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         if self.node_count() == 0 && self.lists.len() == 0 {
             return;
         }
-        let mut levels = TopicLevels::new(topic);
+        let mut levels = TopicLevels::new(topic.as_str().as_bytes());
         // Each node with its depth and the topic from its own level on.
         let mut stack: SmallVec<[(Id, usize, &[u8]); 18]> = SmallVec::new();
         let mut next = Some((self.root, 0, &b""[..]));
@@ -173,14 +176,57 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
             if let Some(plus) = branch.plus.filter(|_| sees_wildcards) {
                 next = Some((plus, depth + 1, level.from));
             }
-            if branch.children > 0 {
-                let hash = self.index.hash_link(id, level.hash);
-                if let Some(child) = self.find_child(id, level.text, hash) {
-                    stack.extend(next);
-                    next = Some((child, depth + 1, level.from));
-                }
+            let child = match branch.only_child() {
+                // An only child is asked directly, which saves the look-up.
+                Some(only) => Some(only).filter(|only| self.begins_with(*only, level.text)),
+                None if branch.children == 0 => None,
+                None => self.find_child(id, level.text, self.index.hash_link(id, level.hash)),
+            };
+            if let Some(child) = child {
+                stack.extend(next);
+                next = Some((child, depth + 1, level.from));
             }
         }
+    }
+
+    /// Reads what the matches of `topics` are going to read, all topics one level at a time: what is
+    /// far away in memory is then waited for once for all of them.
+    pub(crate) fn look_ahead(&self, topics: &[&[u8]]) {
+        let mut levels: SmallVec<[TopicLevels<'_>; 16]> =
+            topics.iter().map(|topic| TopicLevels::new(topic)).collect();
+        let mut at: SmallVec<[(usize, Id); 32]> =
+            (0..topics.len()).map(|topic| (topic, self.root)).collect();
+        let mut links: SmallVec<[(usize, u64); 32]> = SmallVec::new();
+        for depth in 0.. {
+            let mut next: SmallVec<[(usize, Id); 32]> = SmallVec::new();
+            for (topic, id) in at {
+                let Some(Kind::Branch(branch)) = self.nodes.get(id).map(|node| &node.kind) else {
+                    continue;
+                };
+                let level = levels.get_mut(topic).and_then(|levels| levels.at(depth, &self.index));
+                let Some(level) = level else { continue };
+                next.extend(branch.plus.map(|plus| (topic, plus)));
+                match branch.only_child() {
+                    Some(only) => next.push((topic, only)),
+                    None if branch.children == 0 => {}
+                    None => links.push((topic, self.index.hash_link(id, level.hash))),
+                }
+            }
+            // Tight loops, so that the processor is at the next one while it waits for the last.
+            for (topic, hash) in links.drain(..) {
+                next.extend(self.index.find(hash, |_| true).map(|child| (topic, child)));
+            }
+            let read = next.iter().map(|(_, id)| self.nodes.get(*id).map_or(0, Node::touch));
+            std::hint::black_box(read.fold(0, usize::wrapping_add));
+            if next.is_empty() || next.len() > topics.len() * LOOKED_AHEAD {
+                return;
+            }
+            at = next;
+        }
+    }
+
+    fn begins_with(&self, id: Id, level: &[u8]) -> bool {
+        self.nodes.get(id).is_some_and(|node| node.text.begins_with(level))
     }
 
     fn visit_list(&self, list: Option<Id>, f: &mut impl FnMut(&K, &V)) {
@@ -374,16 +420,30 @@ impl<K, V> Node<K, V> {
     fn root() -> Self {
         Self { parent: None, text: Label::new(""), kind: Kind::Branch(Branch::default()) }
     }
+
+    /// Something that is known only when all of the node was read.
+    fn touch(&self) -> usize {
+        let kind = match &self.kind {
+            Kind::Leaf(subscribers) => usize::from(matches!(subscribers, Subscribers::One(..))),
+            Kind::Branch(branch) => branch.children as usize,
+        };
+        kind + self.text.as_bytes().len() + usize::from(self.parent.is_some())
+    }
 }
 
 impl Branch {
+    /// The child that does not begin with `+`, if there is exactly one.
+    fn only_child(&self) -> Option<Id> {
+        Id::of(self.children_xor).filter(|_| self.children == 1)
+    }
+
     /// What hangs on this branch, if it is one thing.
     fn only(&self) -> Option<Only> {
         match (self.here, self.rest, self.plus, self.children) {
             (Some(list), None, None, 0) => Some(Only::Here(list)),
             (None, Some(list), None, 0) => Some(Only::Rest(list)),
             (None, None, Some(child), 0) => Some(Only::Child(child)),
-            (None, None, None, 1) => Id::of(self.children_xor).map(Only::Child),
+            (None, None, None, 1) => self.only_child().map(Only::Child),
             _ => None,
         }
     }

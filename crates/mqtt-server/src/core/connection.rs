@@ -201,7 +201,8 @@ impl Connection {
         let Some(routes) = routes.get_mut(usize::from(span.qos().bits())) else {
             return Route::nowhere();
         };
-        routes.route(topic, broker.generations(), || {
+        let look_ahead = || broker.look_ahead(topic, endpoint.topics_ahead());
+        routes.route(topic, broker.generations(), look_ahead, || {
             let name = std::str::from_utf8(topic).ok();
             let name = name.and_then(|name| TopicNameRef::with_limit(name, usize::MAX).ok());
             let Some(name) = name else { return Route::nowhere() };

@@ -27,6 +27,9 @@ const COPY_BELOW: usize = 16 * 1024;
 /// Among so many matching subscriptions those of one session are found by looking at each.
 const SEARCHED: usize = 16;
 
+/// So many topics are looked up together: what they need is then waited for together.
+const LOOKED_AHEAD: usize = 16;
+
 impl Broker {
     /// Works out who gets a message of `topic` from `publisher`.
     pub(crate) fn receivers(
@@ -72,6 +75,23 @@ impl Broker {
             }
         }
         Receivers { direct, groups }
+    }
+
+    /// Has what matches of `topic`, and of those that were read behind it, will need brought near;
+    /// answers how many of these there are.
+    pub(crate) fn look_ahead<'a>(
+        &self,
+        topic: &'a [u8],
+        behind: impl Iterator<Item = &'a [u8]>,
+    ) -> usize {
+        let mut topics = [topic; LOOKED_AHEAD];
+        let mut len = 1;
+        for (place, next) in topics.iter_mut().skip(1).zip(behind) {
+            *place = next;
+            len += 1;
+        }
+        self.routing.look_ahead(topics.get(..len).unwrap_or_default());
+        len - 1
     }
 
     /// Keeps a retained message, or removes the topic's one if the payload is empty

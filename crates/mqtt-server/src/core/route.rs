@@ -111,27 +111,36 @@ impl Receivers {
 #[derive(Default)]
 pub(crate) struct RouteCache {
     generations: (u64, u64),
+    /// So many of the next topics were looked ahead for.
+    ahead: usize,
     routes: HashMap<Box<[u8]>, Route, foldhash::fast::RandomState>,
     /// The receivers of these routes, each once, by [`Receivers::fingerprint`].
     receivers: HashMap<u64, Arc<Receivers>, foldhash::fast::RandomState>,
 }
 
 impl RouteCache {
-    /// The route of `topic`, worked out by `find` if it is not remembered.
+    /// The route of `topic`, worked out by `find` if it is not remembered. Before that `look_ahead`
+    /// may see to the topics behind it; it answers how many they are.
     pub(crate) fn route(
         &mut self,
         topic: &[u8],
         generations: (u64, u64),
+        look_ahead: impl FnOnce() -> usize,
         find: impl FnOnce() -> Route,
     ) -> Route {
         if self.generations != generations {
             self.generations = generations;
             self.clear();
         }
-        match self.routes.get(topic) {
-            Some(route) => route.clone(),
-            None => self.remember(topic, find()),
+        let is_seen_to = self.ahead > 0;
+        self.ahead = self.ahead.saturating_sub(1);
+        if let Some(route) = self.routes.get(topic) {
+            return route.clone();
         }
+        if !is_seen_to {
+            self.ahead = look_ahead();
+        }
+        self.remember(topic, find())
     }
 
     fn remember(&mut self, topic: &[u8], mut route: Route) -> Route {
@@ -157,5 +166,30 @@ impl RouteCache {
     pub(crate) fn clear(&mut self) {
         self.routes = HashMap::default();
         self.receivers = HashMap::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_looked_ahead_for_once() {
+        let mut cache = RouteCache::default();
+        let (mut found, mut looked) = (Vec::new(), Vec::new());
+        for topic in [b"a", b"b", b"c", b"d", b"a", b"e"] {
+            let look_ahead = || {
+                looked.push(topic);
+                2
+            };
+            let find = || {
+                found.push(topic);
+                Route { allowed: false, receivers: Arc::default() }
+            };
+            cache.route(topic, (1, 1), look_ahead, find);
+        }
+        assert_eq!(found, [b"a", b"b", b"c", b"d", b"e"]);
+        // The first one saw to two more, and so did the fourth.
+        assert_eq!(looked, [b"a", b"d"]);
     }
 }

@@ -396,6 +396,16 @@ impl ServerEndpoint {
         }
     }
 
+    /// The topics of messages that were read and have not come out as events yet, as bytes that are
+    /// not checked: a hint at what comes next.
+    pub fn topics_ahead(&self) -> impl Iterator<Item = &[u8]> {
+        let link = match &self.state {
+            State::Open(open) => Some(&open.link),
+            _ => None,
+        };
+        link.into_iter().flat_map(Link::topics_ahead)
+    }
+
     /// The topic of a span of the input at hand: a checked topic name.
     #[must_use]
     pub fn span_topic(&self, span: &RunSpan) -> &[u8] {

@@ -148,3 +148,26 @@ fn each_receiver_gets_its_own_identifiers_and_flags_whatever_the_forms_and_the_w
         }
     }
 }
+
+#[test]
+fn what_comes_next_can_be_looked_at_before_its_turn() {
+    let mut bytes = BytesMut::new();
+    for topic in ["a", "b", "b", "c"] {
+        let (qos, packet_id) = (QoS::AtMostOnce, None);
+        let (topic, properties, payload) = (topic.as_bytes(), &[][..], &[][..]);
+        RawPublish { dup: false, qos, retain: false, packet_id, topic, properties, payload }
+            .encode(&[], Version::V311, &mut bytes)
+            .unwrap();
+    }
+    Packet::PingReq.encode(Version::V311, &mut bytes).unwrap();
+    let behind = bytes.clone();
+    bytes.extend_from_slice(&behind);
+    let mut publisher = opened(Version::V311, None);
+    publisher.handle_input(&mut bytes, NOW);
+    let mut seen = Vec::new();
+    while publisher.poll_event(NOW).is_some() {
+        seen.push(publisher.topics_ahead().map(|topic| topic[0]).collect::<Vec<u8>>());
+    }
+    let once = [b"bc".to_vec(), b"c".to_vec(), Vec::new()];
+    assert_eq!(seen, [once.clone(), once].concat());
+}

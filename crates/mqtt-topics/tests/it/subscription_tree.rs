@@ -105,6 +105,29 @@ fn a_thousand_overlapping_filters_are_met_once_each() {
 }
 
 #[test]
+fn looking_ahead_changes_no_answer() {
+    let mut tree = SubscriptionTree::new();
+    for number in 0..6_000_u32 {
+        for text in [format!("a/{number}"), format!("+/{number}/+"), format!("a/{number}/#")] {
+            tree.insert(filter(&text), number, text.len());
+        }
+    }
+    let many = "/".repeat(40);
+    let topics = ["a/17", "a/17/x", "$a/17/x", "b/5999/", "a/6000/x", "", "/", &many, "a"];
+    let bytes: Vec<&[u8]> = topics
+        .iter()
+        .map(|topic| topic.as_bytes())
+        .chain([&b"a/\xFF\x00"[..], b"+", b"#"])
+        .collect();
+    for topics_at_once in [1, 2, 5, bytes.len()] {
+        bytes.chunks(topics_at_once).for_each(|topics| tree.look_ahead(topics));
+        for (topic, matches) in topics.iter().zip([2, 2, 0, 1, 0]) {
+            assert_eq!(found(&tree, topic).len(), matches, "{topic}");
+        }
+    }
+}
+
+#[test]
 fn many_subscribers_of_one_filter() {
     let mut tree = SubscriptionTree::new();
     for key in 0..5_000 {
