@@ -9,7 +9,11 @@ use std::{
 use crate::open_error::OpenError;
 
 /// The format that is written, and the highest that is read.
-pub(crate) const FORMAT: u32 = 1;
+///
+/// 1. The first.
+/// 2. Messages that are kept outside of their entries are their packets alone. What format 1 has
+///    written is read as it is.
+pub(crate) const FORMAT: u32 = 2;
 
 const NAME: &str = "FORMAT";
 const NEW_NAME: &str = "FORMAT.new";

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch, Slice, UserKey};
 use mqtt_session::{Change, FinishedEntry, QueuePlace, SessionNumber, StoredMessage};
 
@@ -10,8 +11,8 @@ use crate::{
     key,
     keyspaces::{Keyspaces, MARK_KEY},
     record::{
-        Body, Entry, GroupMark, encode_entry, encode_message, encode_progress, encode_received,
-        encode_retained, encode_session, encode_subscription,
+        Body, Entry, GroupMark, encode_entry, encode_progress, encode_received, encode_retained,
+        encode_session, encode_subscription,
     },
     shares::{Shares, StagedShares},
 };
@@ -107,8 +108,7 @@ impl Builder<'_> {
 
     fn enqueue(&mut self, message: &StoredMessage, shared: Option<u64>, places: &[QueuePlace]) {
         if let Some(number) = shared {
-            encode_message(&mut self.record, message);
-            self.put(&self.keyspaces.messages, key::shared(number));
+            self.put_packets(key::shared(number), message);
             self.group.shares.share(self.base, number, places.len());
         }
         for place in places {
@@ -116,8 +116,7 @@ impl Builder<'_> {
             let body = match shared {
                 Some(number) => Body::Shared(number, message),
                 None if message.frames.len() > self.apart_bytes => {
-                    encode_message(&mut self.record, message);
-                    self.put(&self.keyspaces.messages, key);
+                    self.put_packets(key, message);
                     self.group.shares.keep_apart(place.session, place.seq);
                     Body::Apart(message)
                 }
@@ -208,6 +207,11 @@ impl Builder<'_> {
         }
     }
 
+    /// Keeps the packets of a message outside of its entries.
+    fn put_packets(&mut self, key: impl Into<UserKey>, message: &StoredMessage) {
+        self.group.batch.insert(&self.keyspaces.messages, key, packets(&message.frames));
+    }
+
     fn put(&mut self, keyspace: &Keyspace, key: impl Into<UserKey>) {
         self.group.batch.insert(keyspace, key, Slice::from(self.record.as_slice()));
     }
@@ -215,6 +219,13 @@ impl Builder<'_> {
     fn remove(&mut self, keyspace: &Keyspace, key: impl Into<UserKey>) {
         self.group.batch.remove(keyspace, key);
     }
+}
+
+/// Packets as the engine takes them. Large parts of what was read from a publisher are kept as they
+/// are; small ones are copied, so that they do not keep a buffer of 64 KiB alive.
+fn packets(frames: &Bytes) -> Slice {
+    const SMALL: usize = 16 * 1024;
+    if frames.len() < SMALL { Slice::from(&**frames) } else { Slice::from(frames.clone()) }
 }
 
 /// Which changes of a group the end of a session has to know of.

@@ -67,6 +67,11 @@ pub(crate) fn check(dir: &Path) -> Result<Checked, JournalError> {
     Ok(Checked { last: chain.last, cut: None })
 }
 
+/// The journal that is written to.
+pub(crate) fn newest(database: &Path) -> Option<PathBuf> {
+    journals(database).ok()?.pop()
+}
+
 /// Takes a group off the end of the journals, if it is there: it was refused, but what was left of
 /// it in a buffer may have been written after all. The database has to be closed.
 pub(crate) fn take_back(dir: &Path, number: u64) -> io::Result<()> {

@@ -58,6 +58,7 @@ mod manifest;
 mod open_error;
 mod open_report;
 mod options;
+mod presync;
 mod record;
 mod room;
 mod scan;

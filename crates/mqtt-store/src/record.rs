@@ -17,14 +17,17 @@ mod writer;
 pub(crate) use self::{
     entry::{Body, Entry, Kept, encode_entry},
     group::GroupMark,
-    message::{decode_message, decode_retained, encode_message, encode_retained},
+    message::{decode_message, decode_retained, encode_retained},
     progress::{decode_progress, encode_progress},
     received::{decode_received, encode_received},
     session::{decode_session, encode_session},
     subscription::{decode_subscription, encode_subscription},
 };
 
-/// The version byte of all records of format 1.
+#[cfg(test)]
+use self::message::encode_message;
+
+/// The version byte of all records since format 1.
 const RECORD_VERSION: u8 = 1;
 
 #[cfg(test)]

@@ -18,18 +18,18 @@ impl Room {
         Self { dir, reserve_bytes, low: false }
     }
 
-    /// Refuses a group that would leave too little room.
-    pub(crate) fn check(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    /// Refuses a group that would leave too little room. Answers about how many bytes it writes.
+    pub(crate) fn check(&mut self, changes: &[Change]) -> Result<u64, StoreError> {
+        let asked: u64 = changes.iter().map(size).sum();
         // Whoever cannot tell the room must go by what the writes say.
         let Ok(found) = self.look() else {
-            return Ok(());
+            return Ok(asked);
         };
         let reserve = self.reserve_for(found, changes);
-        let asked: u64 = changes.iter().map(size).sum();
         if found.free.saturating_sub(asked) < reserve {
             return Err(self.full(found.free, reserve));
         }
-        Ok(())
+        Ok(asked)
     }
 
     /// What has to stay free when these changes are made. Messages may be refused first; who forgets

@@ -94,16 +94,22 @@ impl Keyspaces {
         let place = entry.place(session, seq).ok_or(ENTRY)?;
         let message = match entry.kept {
             Kept::Inline(_) => entry.kept.inline().ok_or(ENTRY)?,
-            Kept::Shared(number) => self.message(&key::shared(number))?,
-            Kept::Apart => self.message(key)?,
+            Kept::Shared(number) => self.message(&entry, &key::shared(number))?,
+            Kept::Apart => self.message(&entry, key)?,
         };
         Ok(QueuedMessage { place, message, shared: entry.shared() })
     }
 
-    fn message(&self, key: &[u8]) -> Result<StoredMessage, Fault> {
+    fn message(&self, entry: &Entry<'_>, key: &[u8]) -> Result<StoredMessage, Fault> {
         let record: Option<Slice> = self.messages.get(key)?;
         let record = record.ok_or(Fault::Record("a message of a queue is missing"))?;
-        decode_message(&record).ok_or(Fault::Record("a message of a queue is not whole"))
+        let message = match entry.head {
+            Some(head) => Some(head.message(record.into())),
+            None => decode_message(&record),
+        };
+        message
+            .filter(|message| message.frames.len() as u64 == entry.bytes)
+            .ok_or(Fault::Record("a message of a queue is not whole"))
     }
 }
 

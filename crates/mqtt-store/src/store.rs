@@ -24,6 +24,7 @@ use crate::{
     open_error::OpenError,
     open_report::OpenReport,
     options::StoreOptions,
+    presync::Presync,
     record::GroupMark,
     room::Room,
     shares::{Shares, StagedShares},
@@ -68,6 +69,7 @@ impl Store {
             last: last.number,
             synced: last.synced,
             room: Room::new(dir.to_owned(), options.reserve_bytes),
+            presync: Presync::new(database.clone()),
             dir: dir.display().to_string(),
             database,
             options,
@@ -138,6 +140,8 @@ fn prepare(dir: &Path, options: &StoreOptions) -> Result<bool, OpenError> {
         Some(found) if found > FORMAT => {
             return Err(OpenError::NewerFormat { dir: dir.to_owned(), found, known: FORMAT });
         }
+        // From here on there will be records that an earlier version cannot read.
+        Some(found) if found < FORMAT => format_file::write(dir)?,
         Some(_) => {}
     }
     if exists {
@@ -228,6 +232,7 @@ struct Inner {
     /// The number of the last group that is on the disk.
     synced: u64,
     room: Room,
+    presync: Presync,
     dir: String,
     database: PathBuf,
     options: StoreOptions,
@@ -238,7 +243,7 @@ impl Inner {
         if let Some(what) = &self.failed {
             return Err(failed(what.clone(), None));
         }
-        self.room.check(changes)?;
+        let bytes = self.room.check(changes)?;
         self.open()?;
         self.get_well()?;
         let needs_sync = level == Level::Disk && (!changes.is_empty() || self.synced != self.last);
@@ -247,6 +252,9 @@ impl Inner {
         if needs_sync {
             self.sync()?;
             self.synced = number;
+            self.presync.synced();
+        } else {
+            self.presync.written(bytes);
         }
         self.last = number;
         if let Some(shares) = &mut self.shares {

@@ -6,7 +6,7 @@ use mqtt_packet::QoS;
 use mqtt_session::{QueuePlace, SessionNumber, StoredMessage};
 
 use super::{
-    message::{read_head, read_message, write_message},
+    message::{MessageHead, read_head, read_message, write_head, write_message},
     reader::Reader,
     writer::{begin, flags, length, number},
 };
@@ -17,7 +17,9 @@ const KIND: u8 = 0b11 << 4;
 const INLINE: u8 = 0;
 const SHARED: u8 = 1 << 4;
 const APART: u8 = 2 << 4;
-const KNOWN: u8 = 0b11 | RETAIN | IDENTIFIERS | KIND;
+/// What stands before the packets is here, not with the packets outside of the entry.
+const HEAD: u8 = 1 << 6;
+const KNOWN: u8 = 0b11 | RETAIN | IDENTIFIERS | KIND | HEAD;
 
 /// Where the messages of an entry are.
 #[derive(Debug)]
@@ -35,8 +37,8 @@ pub(crate) fn encode_entry(out: &mut Vec<u8>, place: &QueuePlace, body: &Body<'_
     begin(out);
     let kind = match body {
         Body::Inline(_) => INLINE,
-        Body::Shared(..) => SHARED,
-        Body::Apart(_) => APART,
+        Body::Shared(..) => SHARED | HEAD,
+        Body::Apart(_) => APART | HEAD,
     };
     let marks = flags([place.retain, place.identifiers.is_some()]);
     out.push(place.granted.bits() | marks << 2 | kind);
@@ -48,15 +50,15 @@ pub(crate) fn encode_entry(out: &mut Vec<u8>, place: &QueuePlace, body: &Body<'_
         Body::Inline(message) => write_message(out, message),
         Body::Shared(shared, message) => {
             number(out, *shared);
-            write_size(out, message);
+            write_outside(out, message);
         }
-        Body::Apart(message) => write_size(out, message),
+        Body::Apart(message) => write_outside(out, message),
     }
 }
 
-/// What a load and a read want to know of messages that are not in the entry.
-fn write_size(out: &mut Vec<u8>, message: &StoredMessage) {
-    number(out, message.count.into());
+/// What an entry says of messages whose packets are not in it.
+fn write_outside(out: &mut Vec<u8>, message: &StoredMessage) {
+    write_head(out, message);
     length(out, message.frames.len());
 }
 
@@ -69,6 +71,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes: u64,
     /// Where they are.
     pub(crate) kept: Kept<'a>,
+    /// What is before the packets, if those are kept without it.
+    pub(crate) head: Option<MessageHead>,
     flags: u8,
     granted: QoS,
     identifiers: &'a [u8],
@@ -99,21 +103,23 @@ impl<'a> Entry<'a> {
             read_identifiers(&mut reader)?;
         }
         let identifiers = before.get(..before.len() - reader.part_left().len())?;
-        let entry = |count, bytes, kept| Self { count, bytes, kept, flags, granted, identifiers };
+        let entry = |count, bytes, kept, head| {
+            Some(Self { count, bytes, kept, head, flags, granted, identifiers })
+        };
         match flags & KIND {
-            INLINE => {
+            INLINE if flags & HEAD == 0 => {
                 let message = reader.part_left();
                 let count = read_head(&mut reader)?.count;
-                Some(entry(count, reader.rest().len() as u64, Kept::Inline(message)))
+                entry(count, reader.rest().len() as u64, Kept::Inline(message), None)
             }
             SHARED => {
                 let kept = Kept::Shared(reader.number()?);
-                let (count, bytes) = read_size(reader)?;
-                Some(entry(count, bytes, kept))
+                let (count, bytes, head) = read_outside(reader, flags)?;
+                entry(count, bytes, kept, head)
             }
             APART => {
-                let (count, bytes) = read_size(reader)?;
-                Some(entry(count, bytes, Kept::Apart))
+                let (count, bytes, head) = read_outside(reader, flags)?;
+                entry(count, bytes, Kept::Apart, head)
             }
             _ => None,
         }
@@ -154,9 +160,14 @@ fn read_identifiers(reader: &mut Reader<'_>) -> Option<Arc<[u32]>> {
     (0..length).map(|_| reader.small()).collect()
 }
 
-fn read_size(mut reader: Reader<'_>) -> Option<(u32, u64)> {
-    let count = reader.small().filter(|count| *count != 0)?;
+fn read_outside(mut reader: Reader<'_>, flags: u8) -> Option<(u32, u64, Option<MessageHead>)> {
+    let (count, head) = if flags & HEAD == 0 {
+        (reader.small().filter(|count| *count != 0)?, None)
+    } else {
+        let head = read_head(&mut reader)?;
+        (head.count, Some(head))
+    };
     let bytes = reader.number()?;
     reader.end()?;
-    Some((count, bytes))
+    Some((count, bytes, head))
 }

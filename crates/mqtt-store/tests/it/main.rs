@@ -7,6 +7,7 @@
     reason = "helpers of tests may fail loudly, as tests do"
 )]
 
+mod cost;
 mod damage;
 mod golden;
 mod harness;

@@ -23,10 +23,10 @@ fn a_second_opener_is_told_who_has_the_directory() {
 fn a_later_format_is_refused_and_left_alone() {
     let scratch = Scratch::new();
     drop(scratch.open());
-    fs::write(scratch.path().join("FORMAT"), "2\n").unwrap();
+    fs::write(scratch.path().join("FORMAT"), "3\n").unwrap();
     let error = Store::open(scratch.path(), StoreOptions::default()).unwrap_err();
-    assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error:?}");
-    fs::write(scratch.path().join("FORMAT"), "1\n").unwrap();
+    assert!(matches!(error, OpenError::NewerFormat { found: 3, known: 2, .. }), "{error:?}");
+    fs::write(scratch.path().join("FORMAT"), "2\n").unwrap();
     scratch.open();
 }
 
