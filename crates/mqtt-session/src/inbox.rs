@@ -9,7 +9,7 @@ use mqtt_packet::QoS;
 
 use crate::{
     delivery::Delivery,
-    ledger::{DropReason, Ledger},
+    ledger::{DropReason, Ledger, SmallLedger},
     time::Time,
 };
 
@@ -62,7 +62,7 @@ pub struct Inbox {
     online: bool,
     full_since: Option<Time>,
     slow: bool,
-    ledger: Ledger,
+    ledger: SmallLedger,
 }
 
 /// Messages that the owner of a session holds.
@@ -87,7 +87,7 @@ impl Inbox {
             online: false,
             full_since: None,
             slow: false,
-            ledger: Ledger::default(),
+            ledger: SmallLedger::default(),
         }
     }
 
@@ -257,7 +257,7 @@ impl Inbox {
 
     /// The session ended: what it still holds is lost, and counted.
     pub fn end(&mut self) {
-        self.ledger.drop_messages(DropReason::SessionEnded, self.ledger.held());
+        self.ledger.drop_messages(DropReason::SessionEnded, self.ledger().held());
         self.queue = VecDeque::new();
         (self.messages, self.bytes, self.owner) = (0, 0, Held::default());
     }
@@ -299,8 +299,8 @@ impl Inbox {
 
     /// What became of the messages so far, as of the owner's last report.
     #[must_use]
-    pub const fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub fn ledger(&self) -> Ledger {
+        self.ledger.counts()
     }
 
     /// Gives unused memory back.

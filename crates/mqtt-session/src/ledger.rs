@@ -109,6 +109,47 @@ impl Ledger {
     }
 }
 
+/// A [`Ledger`] for a place that there are many of, most of which never lost a message.
+#[derive(Debug, Default)]
+pub(crate) struct SmallLedger {
+    pub(crate) enqueued: u64,
+    delivered: u64,
+    expired: u64,
+    dropped: Option<Box<[u64; DropReason::ALL.len()]>>,
+}
+
+impl SmallLedger {
+    /// All counts.
+    pub(crate) fn counts(&self) -> Ledger {
+        let dropped = self.dropped.as_deref().copied().unwrap_or_default();
+        let Self { enqueued, delivered, expired, .. } = *self;
+        Ledger { enqueued, delivered, expired, dropped }
+    }
+
+    /// Counts `messages` lost for `reason`.
+    pub(crate) fn drop_messages(&mut self, reason: DropReason, messages: u64) {
+        if messages > 0
+            && let Some(count) = self.dropped.get_or_insert_default().get_mut(reason as usize)
+        {
+            *count += messages;
+        }
+    }
+}
+
+impl AddAssign<Ledger> for SmallLedger {
+    fn add_assign(&mut self, other: Ledger) {
+        self.enqueued += other.enqueued;
+        self.delivered += other.delivered;
+        self.expired += other.expired;
+        if other.dropped_total() > 0 {
+            let dropped = self.dropped.get_or_insert_default();
+            for (mine, theirs) in dropped.iter_mut().zip(other.dropped) {
+                *mine += theirs;
+            }
+        }
+    }
+}
+
 impl AddAssign for Ledger {
     fn add_assign(&mut self, other: Self) {
         self.enqueued += other.enqueued;
@@ -129,6 +170,23 @@ mod tests {
         for (number, reason) in DropReason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, number);
         }
+    }
+
+    #[test]
+    fn a_small_ledger_counts_the_same() {
+        assert_eq!(size_of::<SmallLedger>(), 32);
+        let mut small = SmallLedger::default();
+        small.drop_messages(DropReason::Offline, 0);
+        assert!(small.dropped.is_none(), "nothing was lost");
+        let mut ledger = Ledger { enqueued: 9, delivered: 2, expired: 1, ..Ledger::default() };
+        small += ledger;
+        assert_eq!(small.counts(), ledger);
+        ledger.drop_messages(DropReason::Offline, 3);
+        small.drop_messages(DropReason::Offline, 3);
+        assert_eq!(small.counts(), ledger);
+        small += ledger;
+        ledger += ledger;
+        assert_eq!(small.counts(), ledger);
     }
 
     #[test]

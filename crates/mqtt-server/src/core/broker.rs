@@ -158,7 +158,7 @@ impl Broker {
             state.session = None;
             state.expires_at = None;
             let waiting = state.take_waiting();
-            left = Totals { ledger: *state.inbox.ledger(), traffic: state.traffic };
+            left = Totals { ledger: state.inbox.ledger(), traffic: state.take_traffic() };
             (std::mem::take(&mut state.subscriptions), waiting)
         };
         {
@@ -212,8 +212,8 @@ impl Broker {
         for slot in self.registry.all() {
             let state = slot.lock();
             if !state.ended {
-                totals.ledger += *state.inbox.ledger();
-                totals.traffic += state.traffic;
+                totals.ledger += state.inbox.ledger();
+                totals.traffic += state.traffic();
             }
         }
         totals

@@ -59,10 +59,11 @@ impl Broker {
         }
         // Before anybody can take the session up: what the next connection writes comes behind it.
         let appended = self.append(transaction, now);
+        let mut traffic = report.traffic;
         let (waiting, deadlines) = {
             let mut state = slot.lock();
             state.inbox.report(report.done, report.held);
-            state.traffic += report.traffic;
+            traffic += state.take_traffic();
             state.inbox.go_offline();
             if slot.number.is_some() && expiry_secs > 0 {
                 state.inbox.forget_stored();
@@ -86,6 +87,7 @@ impl Broker {
             let deadlines = [state.will.as_ref().map(|will| will.1), state.expires_at];
             (state.take_waiting(), deadlines)
         };
+        self.count(traffic);
         if expiry_secs == 0 {
             self.end_abandoned(slot, epoch);
         } else {

@@ -56,7 +56,8 @@ pub(crate) struct SlotState {
     /// that is about to take it up.
     pub(crate) session: Option<Box<Session>>,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) traffic: Traffic,
+    /// What the connection counted; that of connections before is with the broker.
+    traffic: Option<Box<Traffic>>,
     /// Counts the connections that the session had.
     pub(crate) epoch: u64,
     pub(crate) expiry_secs: u32,
@@ -124,7 +125,7 @@ impl Slot {
             leave: None,
             session: None,
             subscriptions: Subscriptions::default(),
-            traffic: Traffic::default(),
+            traffic: None,
             epoch: 0,
             expiry_secs: 0,
             expires_at: None,
@@ -210,7 +211,7 @@ impl Slot {
         let (waiting, exchanged) = {
             let mut state = self.state.lock();
             state.inbox.report(report.done, report.held);
-            state.traffic += report.traffic;
+            state.count(report.traffic);
             let relaxed = bytes_max > 0 && state.inbox.drain(into, bytes_max);
             let waiting = state.waiting.as_mut().filter(|_| relaxed);
             let waiting = waiting.map(|waiting| std::mem::take(&mut waiting.publishers));
@@ -371,6 +372,23 @@ impl SlotState {
     /// The waker to call, if the owner sleeps.
     fn rouse(&mut self) -> Option<Waker> {
         if std::mem::replace(&mut self.awake, true) { None } else { self.waker.clone() }
+    }
+
+    /// Adds to what the connection counted.
+    fn count(&mut self, traffic: Traffic) {
+        if traffic != Traffic::default() {
+            **self.traffic.get_or_insert_default() += traffic;
+        }
+    }
+
+    /// What the connection counted.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.traffic.as_deref().copied().unwrap_or_default()
+    }
+
+    /// What the connection counted, to be kept elsewhere from now on.
+    pub(crate) fn take_traffic(&mut self) -> Traffic {
+        self.traffic.take().map(|traffic| *traffic).unwrap_or_default()
     }
 
     /// Whether the connection of this number has the session.

@@ -150,6 +150,6 @@ fn qos_0_that_is_not_written_is_lost_and_counted() {
     pair.run();
     let dropped =
         |ledger: &mqtt_session::Ledger| ledger.dropped(mqtt_session::DropReason::ConnectionLost);
-    assert_eq!((dropped(&pair.client_ledger), dropped(pair.inbox.ledger())), (1, 1));
+    assert_eq!((dropped(&pair.client_ledger), dropped(&pair.inbox.ledger())), (1, 1));
     pair.assert_balanced();
 }

@@ -233,12 +233,12 @@ fn feed(queue: &mut Queue, target: QueueTarget, placed: Placed, now: Time) -> bo
     let Placed { run, seq, shared } = placed;
     let (count, bytes) = (run.count(), run.len() as u64);
     let delivery = Delivery { run, granted, retain, identifiers, mark, seq: NonZeroU64::new(seq) };
-    if queue.feeds == 0 || queue.cursor > seq {
+    if queue.feeds() == 0 || queue.cursor > seq {
         return slot.note_stored(count);
     }
-    match slot.push_stored(delivery, queue.feeds, now) {
+    match slot.push_stored(delivery, queue.feeds(), now) {
         Fed::Taken => queue.load(Loaded { seq, count, bytes, shared }),
-        Fed::Full => queue.feeds = 0,
+        Fed::Full => queue.feed(false),
         Fed::Ended => return false,
     }
     true
@@ -247,9 +247,9 @@ fn feed(queue: &mut Queue, target: QueueTarget, placed: Placed, now: Time) -> bo
 /// A connection takes the session up: it is told how far the session is.
 fn open(queue: &mut Queue, slot: &Slot, epoch: u64) -> bool {
     queue.park();
-    let is_there = slot.open(queue.progress.clone(), epoch);
+    let is_there = slot.open(queue.progress(), epoch);
     if is_there {
-        queue.epoch = epoch;
+        queue.open(epoch);
     }
     is_there
 }
@@ -263,7 +263,7 @@ fn fetch(
     clock: WallClock,
     now: Time,
 ) -> Result<(), mqtt_session::StoreError> {
-    if queue.epoch == 0 || queue.feeds != 0 {
+    if queue.epoch() == 0 || queue.feeds() != 0 {
         return Ok(());
     }
     let mut page = Vec::new();
@@ -290,8 +290,8 @@ fn fetch(
         });
     }
     let has_all = queue.cursor >= queue.next;
-    if slot.push_fetched(deliveries, queue.epoch, !has_all, now) && has_all {
-        queue.feeds = queue.epoch;
+    if slot.push_fetched(deliveries, queue.epoch(), !has_all, now) && has_all {
+        queue.feed(true);
     }
     Ok(())
 }

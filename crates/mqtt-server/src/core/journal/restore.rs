@@ -51,7 +51,7 @@ impl Finder<'_> {
             Stored::Subscription(subscription) => self.subscription(subscription),
             Stored::Progress(session, progress) => {
                 if let Some(queue) = self.queues.by_session.get_mut(&session) {
-                    queue.progress = progress;
+                    queue.set_progress(progress);
                 }
             }
             Stored::Received(session, ids) => {
@@ -119,7 +119,7 @@ impl Finder<'_> {
             if session.parked_at_millis.is_none() {
                 // From here on the time counts that its client has to come back.
                 session.parked_at_millis = Some(journal.clock.millis(now));
-                let progress = Some(queue.progress.clone());
+                let progress = Some(queue.progress());
                 parked.add(Entry::Session(session.clone()), Level::Memory);
                 parked.add(Entry::Park { session: number, progress }, Level::Memory);
             }

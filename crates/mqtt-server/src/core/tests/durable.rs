@@ -214,6 +214,20 @@ fn a_message_for_many_is_kept_until_the_last_has_it() {
 }
 
 #[test]
+fn what_waits_for_a_client_that_is_away_is_on_the_disk_alone() {
+    let (mut world, publisher) = away(Version::V5);
+    world.publish(publisher, "t", &"x".repeat(100_000), 1);
+    let slots = world.broker.registry.all();
+    let away: Vec<_> = slots.iter().filter(|slot| &*slot.client_id == "subscriber").collect();
+    let [slot] = away[..] else { panic!("{} sessions", away.len()) };
+    let state = slot.lock();
+    assert_eq!((state.inbox.queued(), state.session.is_none()), (0, true));
+    drop(state);
+    let journal = world.broker.journal.as_ref().unwrap();
+    assert_eq!(journal.on_disk(slot.number.unwrap()), 1);
+}
+
+#[test]
 fn a_long_queue_comes_a_page_at_a_time_and_in_order() {
     let (mut world, publisher) = away(Version::V5);
     let padding = "x".repeat(2000);
