@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     str::FromStr,
@@ -34,6 +35,9 @@ pub(crate) const FLOOR: &str = "floor";
 
 /// A broker that does not listen after this long has failed.
 const START_MAX: Duration = Duration::from_secs(10);
+
+/// A broker that does not listen after this long, where it has much to read, has failed.
+const START_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Everything that mosquitto limits by default and the others do not is unlimited.
 const MOSQUITTO_CONFIG: &str = "listener {port} 127.0.0.1
@@ -132,13 +136,13 @@ impl Contender {
 
     /// Whether the broker takes part in this. The floor knows QoS 0 and exact topics.
     pub(crate) fn takes_part(&self, work: Work) -> bool {
-        let is_kept = matches!(work, Work::Flow(Flow { kept: true, .. }));
+        let is_kept = matches!(work, Work::Flow(Flow { kept: true, .. }) | Work::Parked { .. });
         match (self.name.as_str(), work) {
             (OURS_ON_DISK, _) => is_kept || is_plain(work),
             (name, _) if OURS_KEPT.iter().any(|(kept, _)| *kept == name) => is_kept,
             (FLOOR, Work::Flow(flow)) => flow.qos == 0,
             (FLOOR, Work::Matching { kind, .. }) => kind == FilterKind::Exact,
-            (FLOOR, Work::Retained { .. }) => false,
+            (FLOOR, Work::Retained { .. } | Work::Parked { .. }) => false,
             (NODELAY, Work::Flow(flow)) => flow.rate.is_some(),
             (NODELAY, _) => false,
             _ => true,
@@ -173,14 +177,9 @@ impl Contender {
             .replace("{port}", &port.to_string())
             .replace("{config}", &quoted(&config))
             .replace("{data}", &quoted(&data));
-        let child = with_all_descriptors(&format!("exec {command}"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(io_failed)?)
-            .stderr(log)
-            .spawn()
-            .map_err(io_failed)?;
-        let mut running = Running { child, port, data };
-        running.wait_until_listening(&log_path).map_err(failed)?;
+        let child = spawn(&command, &log).map_err(io_failed)?;
+        let mut running = Running { child, port, data, command, log_path };
+        running.wait_until_listening(START_MAX).map_err(failed)?;
         Ok(running)
     }
 }
@@ -192,6 +191,8 @@ pub(crate) struct Running {
     pub(crate) port: u16,
     /// Removed in the end.
     data: PathBuf,
+    command: String,
+    log_path: PathBuf,
 }
 
 impl Running {
@@ -200,8 +201,34 @@ impl Running {
         procfs::family(self.child.id())
     }
 
-    fn wait_until_listening(&mut self, log: &Path) -> Result<(), String> {
-        let deadline = Instant::now() + START_MAX;
+    /// Kills the broker, and starts it again on what it has kept. Answers how long it took until
+    /// it listened; `None` where it keeps nothing.
+    ///
+    /// # Errors
+    /// As those of [`Contender::start`].
+    pub(crate) fn start_again(&mut self) -> Result<Option<Duration>, Failure> {
+        if !self.data.exists() {
+            return Ok(None);
+        }
+        let failed = |why: String| Failure::new(format!("it could not be started again: {why}"));
+        let io_failed = |error: std::io::Error| failed(error.to_string());
+        self.child.kill().map_err(io_failed)?;
+        self.child.wait().map_err(io_failed)?;
+        let log = fs::File::create(&self.log_path).map_err(io_failed)?;
+        let began = Instant::now();
+        self.child = spawn(&self.command, &log).map_err(io_failed)?;
+        self.wait_until_listening(START_AGAIN_MAX).map_err(failed)?;
+        Ok(Some(began.elapsed()))
+    }
+
+    /// What the broker's data directory takes on the disk, in bytes.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        disk_bytes(&self.data)
+    }
+
+    fn wait_until_listening(&mut self, patience: Duration) -> Result<(), String> {
+        let log = &self.log_path;
+        let deadline = Instant::now() + patience;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
             if ended || Instant::now() > deadline {
@@ -238,6 +265,27 @@ const fn is_plain(work: Work) -> bool {
         }
         _ => false,
     }
+}
+
+/// Starts a broker; what it prints goes into `log`.
+fn spawn(command: &str, log: &fs::File) -> std::io::Result<Child> {
+    with_all_descriptors(&format!("exec {command}"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?)
+        .spawn()
+}
+
+/// What the files of a directory take on the disk, in bytes.
+fn disk_bytes(directory: &Path) -> u64 {
+    const BLOCK: u64 = 512;
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let bytes = entries.filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        let is_directory = metadata.is_dir();
+        Some(if is_directory { disk_bytes(&entry.path()) } else { metadata.blocks() * BLOCK })
+    });
+    bytes.sum()
 }
 
 /// A shell that raises the soft limit of descriptors to the hard one before it runs `command`.

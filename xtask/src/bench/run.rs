@@ -4,6 +4,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     process::Stdio,
+    thread,
     time::Duration,
 };
 
@@ -11,10 +12,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     bench::{
-        contender::{Contender, quoted, with_all_descriptors},
+        contender::{Contender, Running, quoted, with_all_descriptors},
+        load::as_f64,
+        procfs,
         report::{json::Row, table},
         scenario::Scenario,
-        spec::{LoadSpec, Measured},
+        spec::{LoadSpec, Measured, Work},
     },
     failure::Failure,
     process,
@@ -22,6 +25,9 @@ use crate::{
 
 /// A load that has not ended by then is ended.
 const LOAD_MAX: Duration = Duration::from_secs(300);
+
+/// A broker that was started again has this long to settle before its memory is read.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// How a run is made.
 #[derive(Debug)]
@@ -108,7 +114,8 @@ impl Runner {
 
     /// A fresh broker, a fresh load, one measurement.
     fn measure(&self, scenario: &Scenario, contender: &Contender) -> Result<Measured, Failure> {
-        let broker = contender.start(&self.directory)?;
+        let mut broker = contender.start(&self.directory)?;
+        let empty_kib = procfs::rss_kib(&broker.pids());
         let spec = LoadSpec {
             port: broker.port,
             pids: broker.pids(),
@@ -117,7 +124,37 @@ impl Runner {
             seconds: self.seconds,
             work: scenario.work,
         };
-        load(&self.tools, &spec)
+        let measured = load(&self.tools, &spec)?;
+        match scenario.work {
+            Work::Parked { sessions } => {
+                self.start_again(measured, &mut broker, &spec, sessions, empty_kib)
+            }
+            _ => Ok(measured),
+        }
+    }
+
+    /// Kills the broker, and measures how it gets on with the sessions that it had.
+    fn start_again(
+        &self,
+        mut measured: Measured,
+        broker: &mut Running,
+        spec: &LoadSpec,
+        sessions: u32,
+        empty_kib: u64,
+    ) -> Result<Measured, Failure> {
+        let each = |bytes: u64| as_f64(bytes) / f64::from(sessions);
+        let disk_bytes = each(broker.disk_bytes());
+        let Some(took) = broker.start_again()? else { return Ok(measured) };
+        thread::sleep(SETTLE);
+        let grown = procfs::rss_kib(&broker.pids()).saturating_sub(empty_kib) * 1024;
+        measured.figures.insert("disk_bytes_per_parked".into(), disk_bytes);
+        measured.figures.insert("reopen_ms".into(), took.as_secs_f64() * 1e3);
+        measured.figures.insert("bytes_per_reopened".into(), each(grown));
+        let work = Work::Resumed { sessions };
+        let looked = load(&self.tools, &LoadSpec { pids: broker.pids(), work, ..spec.clone() })?;
+        measured.due += looked.due;
+        measured.corrupt += looked.corrupt;
+        Ok(measured)
     }
 }
 

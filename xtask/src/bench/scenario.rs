@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Churn,
     Matching,
     Retained,
+    Parked,
 }
 
 /// One scenario.
@@ -46,7 +47,10 @@ impl Scenario {
     /// messages. Such figures differ little from round to round.
     pub(crate) const fn is_large(&self) -> bool {
         match self.work {
-            Work::Idle { .. } | Work::Retained { .. } => true,
+            Work::Idle { .. }
+            | Work::Retained { .. }
+            | Work::Parked { .. }
+            | Work::Resumed { .. } => true,
             Work::Matching { subscriptions, .. } => subscriptions >= 100_000,
             Work::Flow(_) | Work::Churn => false,
         }
@@ -55,6 +59,9 @@ impl Scenario {
 
 /// Connections that are held idle, where the limit of descriptors allows it.
 const IDLE_CONNECTIONS: u32 = 15_000;
+
+/// Sessions whose clients are away.
+const PARKED_SESSIONS: u32 = 100_000;
 
 /// Descriptors that both sides need for other things.
 const SPARE_DESCRIPTORS: u32 = 200;
@@ -81,6 +88,7 @@ pub(crate) fn scenarios(breadth: Breadth, only: Option<&str>) -> Vec<Scenario> {
         version: Version::V311,
         work: Work::Churn,
     });
+    all.push(parked(breadth));
     all.extend(matching(breadth));
     all.extend(retained(breadth));
     all.retain(|scenario| only.is_none_or(|only| scenario.id.contains(only)));
@@ -161,6 +169,16 @@ fn idle(breadth: Breadth) -> Vec<Scenario> {
         version: Version::V311,
         work: Work::Idle { connections },
     }]
+}
+
+fn parked(breadth: Breadth) -> Scenario {
+    let sessions = if breadth == Breadth::Quick { 10_000 } else { PARKED_SESSIONS };
+    Scenario {
+        id: format!("parked/{sessions}"),
+        kind: Kind::Parked,
+        version: Version::V311,
+        work: Work::Parked { sessions },
+    }
 }
 
 fn matching(breadth: Breadth) -> Vec<Scenario> {

@@ -69,10 +69,25 @@ pub(crate) struct Flow {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Work {
     Flow(Flow),
-    Idle { connections: u32 },
+    Idle {
+        connections: u32,
+    },
     Churn,
-    Matching { subscriptions: u32, kind: FilterKind },
-    Retained { messages: u32 },
+    /// Sessions whose clients are away, with a subscription and ten messages each.
+    Parked {
+        sessions: u32,
+    },
+    /// A look into the sessions of `Parked`, after a restart.
+    Resumed {
+        sessions: u32,
+    },
+    Matching {
+        subscriptions: u32,
+        kind: FilterKind,
+    },
+    Retained {
+        messages: u32,
+    },
 }
 
 /// One order to a load process.

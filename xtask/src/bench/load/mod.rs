@@ -11,6 +11,7 @@ mod idle;
 mod latency;
 mod ledger;
 mod matching;
+mod parked;
 mod publisher;
 mod retained;
 mod sample;
@@ -42,6 +43,8 @@ fn work(spec: &LoadSpec) -> Result<Measured, Box<dyn Error>> {
         Work::Idle { connections } => idle::run(spec, connections),
         Work::Churn => churn::run(spec),
         Work::Matching { subscriptions, kind } => matching::run(spec, subscriptions, kind),
+        Work::Parked { sessions } => parked::run(spec, sessions),
+        Work::Resumed { sessions } => parked::look(spec, sessions),
         Work::Retained { messages } => retained::run(spec, messages),
     }
 }

@@ -72,18 +72,21 @@ pub(crate) fn read_ack(frame: Frame<'_>) -> Option<(u16, u8)> {
 pub(crate) struct Connack {
     /// Zero is success in every version.
     pub(crate) code: u8,
+    /// The broker had the session.
+    pub(crate) session_present: bool,
     /// How many QoS 1 and 2 publishes the broker takes at a time.
     pub(crate) receive_maximum: u16,
 }
 
 /// Reads a CONNACK; `None` where it is no CONNACK.
 pub(crate) fn read_connack(frame: Frame<'_>, version: Version) -> Option<Connack> {
-    let &[_, code, ref rest @ ..] = frame.body else { return None };
+    let &[flags, code, ref rest @ ..] = frame.body else { return None };
     if frame.first != 0x20 {
         return None;
     }
     let properties = if version == Version::V5 { split_properties(rest)?.0 } else { &[] };
-    Some(Connack { code, receive_maximum: receive_maximum(properties).unwrap_or(u16::MAX) })
+    let receive_maximum = receive_maximum(properties).unwrap_or(u16::MAX);
+    Some(Connack { code, session_present: flags & 1 != 0, receive_maximum })
 }
 
 /// Finds property 0x21 among those that a CONNACK may carry.

@@ -43,6 +43,16 @@ pub(crate) const fn columns(kind: Kind) -> &'static [Column] {
         Kind::Idle => &[CONNECTION_BYTES, GIVEN_BACK, IDLE_CPU, CONNECTS, CONNECT_CPU, PEAK],
         Kind::Churn => &[CHURN, CONNECT_CPU, BROKER_CPU, LOAD_CPU, PEAK],
         Kind::Matching => &[OUT, CPU, BROKER_CPU, LOAD_CPU, SUBSCRIPTION_BYTES, SUBSCRIBES, PEAK],
+        Kind::Parked => &[
+            PARKED_BYTES,
+            PARKED_SUBSCRIPTION_BYTES,
+            TEN_QUEUED_BYTES,
+            QUEUES,
+            DISK_BYTES,
+            REOPEN,
+            REOPENED_BYTES,
+            PEAK,
+        ],
         Kind::Retained => &[STORES, STORE_CPU, RETAINED_BYTES, RECEIVES, CPU, ALL, TEN, PEAK],
     }
 }
@@ -84,6 +94,20 @@ const SUBSCRIPTION_BYTES: Column =
     });
 const SUBSCRIBES: Column =
     plain("subscribes/s", Unit::Count, |row| figure(row, "subscribes_per_s"));
+
+const PARKED_BYTES: Column =
+    compared("per session", Unit::Bytes, Better::Lower, |row| figure(row, "bytes_per_parked"));
+const PARKED_SUBSCRIPTION_BYTES: Column =
+    plain("per subscription", Unit::Bytes, |row| figure(row, "bytes_per_subscription"));
+const TEN_QUEUED_BYTES: Column = compared("per ten messages", Unit::Bytes, Better::Lower, |row| {
+    figure(row, "bytes_per_ten_queued")
+});
+const QUEUES: Column = plain("queued/s", Unit::Count, |row| figure(row, "queued_per_s"));
+const DISK_BYTES: Column =
+    plain("on the disk", Unit::Bytes, |row| figure(row, "disk_bytes_per_parked"));
+const REOPEN: Column = plain("reopened in", Unit::Milliseconds, |row| figure(row, "reopen_ms"));
+const REOPENED_BYTES: Column =
+    plain("per session then", Unit::Bytes, |row| figure(row, "bytes_per_reopened"));
 
 const STORES: Column = plain("stored/s", Unit::Count, |row| Some(row.in_per_s));
 const STORE_CPU: Column =

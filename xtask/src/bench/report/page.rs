@@ -20,12 +20,13 @@ use crate::{
 const PAGE: &str = include_str!("page.md");
 
 /// Every kind with the title of its table.
-const SECTIONS: [(Kind, &str); 8] = [
+const SECTIONS: [(Kind, &str); 9] = [
     (Kind::Throughput, "Throughput"),
     (Kind::Latency, "Delays at 10,000 messages per second"),
     (Kind::Stuck, "One of twenty subscribers never reads"),
     (Kind::Fairness, "Pings beside a flat-out publisher"),
     (Kind::Idle, "Idle connections"),
+    (Kind::Parked, "Sessions whose clients are away"),
     (Kind::Churn, "Connecting and disconnecting"),
     (Kind::Matching, "Many subscriptions"),
     (Kind::Retained, "Many retained messages"),
