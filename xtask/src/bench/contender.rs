@@ -140,7 +140,7 @@ impl Contender {
         match (self.name.as_str(), work) {
             (OURS_ON_DISK, _) => is_kept || is_plain(work),
             (name, _) if OURS_KEPT.iter().any(|(kept, _)| *kept == name) => is_kept,
-            (FLOOR, Work::Flow(flow)) => flow.qos == 0,
+            (FLOOR, Work::Flow(flow)) => flow.qos == 0 && flow.topics == 1,
             (FLOOR, Work::Matching { kind, .. }) => kind == FilterKind::Exact,
             (FLOOR, Work::Retained { .. } | Work::Parked { .. }) => false,
             (NODELAY, Work::Flow(flow)) => flow.rate.is_some(),
@@ -261,7 +261,8 @@ const fn is_plain(work: Work) -> bool {
     match work {
         Work::Churn => true,
         Work::Flow(flow) => {
-            matches!(flow.shape, Shape::Pairs) && flow.payload == 64 && flow.rate.is_none()
+            let is_usual = flow.payload == 64 && flow.topics == 1 && flow.rate.is_none();
+            matches!(flow.shape, Shape::Pairs) && is_usual
         }
         _ => false,
     }

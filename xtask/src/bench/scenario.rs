@@ -72,12 +72,16 @@ const LATENCY_RATE: u32 = 10_000;
 /// Messages per second where the delay of messages is measured that have to be kept.
 const KEPT_RATE: u32 = 25_000;
 
+/// Topics of each publisher where it has more than one.
+const TOPICS: u32 = 50;
+
 const SHAPES: [Shape; 5] =
     [Shape::OneToOne, Shape::FanIn, Shape::FanOut, Shape::Mesh, Shape::Pairs];
 
 /// The scenarios of a run whose id holds `only`.
 pub(crate) fn scenarios(breadth: Breadth, only: Option<&str>) -> Vec<Scenario> {
     let mut all = throughput(breadth);
+    all.extend(topics());
     all.extend(latency(breadth));
     all.extend(kept());
     all.extend(fairness());
@@ -124,6 +128,14 @@ fn is_wanted(breadth: Breadth, shape: Shape, version: Version, qos: u8, payload:
         }
         (Breadth::Quick, Version::V5) => false,
     }
+}
+
+/// Publishers whose messages go to fifty topics in turn, and all the same to one subscriber.
+fn topics() -> Vec<Scenario> {
+    let with = |shape, qos| Flow { topics: TOPICS, ..plain(shape, qos, 64) };
+    [with(Shape::OneToOne, 0), with(Shape::Pairs, 0), with(Shape::Pairs, 1)]
+        .map(|one| flow(Version::V311, one))
+        .into()
 }
 
 fn latency(breadth: Breadth) -> Vec<Scenario> {
@@ -215,7 +227,7 @@ fn retained(breadth: Breadth) -> Vec<Scenario> {
 }
 
 const fn plain(shape: Shape, qos: u8, payload: usize) -> Flow {
-    Flow { shape, qos, payload, rate: None, stuck: false, ping: false, kept: false }
+    Flow { shape, qos, payload, topics: 1, rate: None, stuck: false, ping: false, kept: false }
 }
 
 fn flow(version: Version, flow: Flow) -> Scenario {
@@ -225,6 +237,7 @@ fn flow(version: Version, flow: Flow) -> Scenario {
         Flow { rate: Some(_), .. } => ("latency/", Kind::Latency),
         Flow { stuck: true, .. } => ("stuck/", Kind::Stuck),
         Flow { ping: true, .. } => ("ping/", Kind::Fairness),
+        Flow { topics: TOPICS, .. } => ("topics/", Kind::Throughput),
         _ => ("", Kind::Throughput),
     };
     let (shape, size) = (shape_name(flow.shape), size_name(flow.payload));

@@ -54,6 +54,8 @@ pub(crate) struct Flow {
     pub(crate) qos: u8,
     /// Bytes of payload per message; the first twenty are the stamp.
     pub(crate) payload: usize,
+    /// Topics of each publisher, which take turns.
+    pub(crate) topics: u32,
     /// Messages per second over all publishers; flat out where there is none.
     pub(crate) rate: Option<u32>,
     /// One subscriber never reads.

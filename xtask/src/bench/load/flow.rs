@@ -113,7 +113,7 @@ fn connect(spec: &LoadSpec, flow: Flow) -> io::Result<Vec<(Client, Part)>> {
         };
         let handshake = connect(spec.port, spec.version, &id)?;
         if let Some((topic, _, _)) = &part.receives {
-            handshake.subscribe(std::slice::from_ref(topic), flow.qos)?;
+            handshake.subscribe(&[filter(topic, flow.topics)], flow.qos)?;
         }
         let mut client = Client::new(handshake, spec.version)?;
         client.subscriber = part.receives.as_ref().map(|(_, first, count)| {
@@ -172,11 +172,24 @@ fn attach_publishers(clients: &mut [(Client, Part)], spec: &LoadSpec, flow: Flow
             version: spec.version,
             qos: flow.qos,
             payload: flow.payload,
-            topics: vec![topic],
+            topics: topics(&topic, flow.topics),
             pace,
             window: window.min(client.receive_maximum),
         }));
     }
+}
+
+/// The topics that stand for one of the shape, all in one stream.
+fn topics((topic, stream): &(String, u32), count: u32) -> Vec<(String, u32)> {
+    match count {
+        0 | 1 => vec![(topic.clone(), *stream)],
+        _ => (0..count).map(|number| (format!("{topic}/{number:02}"), *stream)).collect(),
+    }
+}
+
+/// What a subscriber to all of [`topics`] asks for.
+fn filter(topic: &str, count: u32) -> String {
+    if count > 1 { format!("{topic}/+") } else { topic.to_owned() }
 }
 
 /// The publishers take turns, so that the messages of all together are spaced evenly.
@@ -223,7 +236,16 @@ mod tests {
     }
 
     fn flow(shape: Shape) -> Flow {
-        Flow { shape, qos: 0, payload: 64, rate: None, stuck: false, ping: false, kept: false }
+        Flow {
+            shape,
+            qos: 0,
+            payload: 64,
+            topics: 1,
+            rate: None,
+            stuck: false,
+            ping: false,
+            kept: false,
+        }
     }
 
     fn assert_complete(measured: &Measured) {
