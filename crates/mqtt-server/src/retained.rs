@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use mqtt_session::{Run, Time};
+use mqtt_session::{PackedMessage, Run, Time};
 use mqtt_topics::{RetainedTree, ScanEnd, TopicFilterRef, TopicName, TopicNameRef};
 use parking_lot::RwLock;
 use thiserror::Error;
@@ -27,7 +27,8 @@ pub struct RetainedCount {
 /// [`ServerBuilder::retained`](crate::ServerBuilder::retained).
 pub trait Retained: Send + Sync {
     /// Keeps a message in place of the one that the topic had [MQTT-3.3.1-5]; `None` removes it
-    /// [MQTT-3.3.1-6].
+    /// [MQTT-3.3.1-6]. The message may be a part of what was read from a client: whoever keeps it for
+    /// long had better copy it, as [`PackedMessage`] does.
     ///
     /// # Errors
     /// The store is at its limit: the topic keeps what it had.
@@ -56,7 +57,7 @@ pub struct MemoryRetained {
 }
 
 struct Kept {
-    tree: RetainedTree<Run>,
+    tree: RetainedTree<PackedMessage>,
     bytes: usize,
 }
 
@@ -94,13 +95,13 @@ impl Retained for MemoryRetained {
             kept.remove(topic);
             return Ok(());
         };
-        let old = kept.tree.get(topic).map(Run::len);
+        let old = kept.tree.get(topic).map(PackedMessage::len);
         let bytes = kept.bytes - old.unwrap_or_default() + run.len();
         if (old.is_none() && kept.tree.len() >= self.limit.messages) || bytes > self.limit.bytes {
             return Err(RetainedFull);
         }
         kept.bytes = bytes;
-        kept.tree.insert(topic, run);
+        kept.tree.insert(topic, PackedMessage::new(&run));
         Ok(())
     }
 
@@ -121,7 +122,7 @@ impl Retained for MemoryRetained {
                     expired.extend(TopicName::new(topic));
                     return ControlFlow::Continue(());
                 }
-                found.push(run.clone());
+                found.push(run.unpack());
                 if found.len() < wanted {
                     return ControlFlow::Continue(());
                 }

@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod ledger;
 pub mod negotiated;
 pub mod output;
+pub mod packed;
 pub mod run;
 pub mod server;
 pub mod session;
@@ -37,6 +38,7 @@ pub use crate::{
     link::{Gate, RunSpan},
     negotiated::Negotiated,
     output::Output,
+    packed::PackedMessage,
     run::{MessageParts, Run, Wire},
     sender::{Acknowledged, Lost},
     server::{Accept, ConnectRequest, ServerConfig, ServerEndpoint, ServerEvent, WillRequest},

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use mqtt_packet::{QoS, ReasonCode};
 use mqtt_session::{Delivery, Level, Run, Time, Wire};
 use mqtt_topics::TopicNameRef;
@@ -19,10 +18,6 @@ use crate::{
     retained::RetainedFull,
     routing::{Matches, SubscriberId},
 };
-
-/// A small message is copied when it is retained, so that it does not keep the buffer alive that it
-/// was read into.
-const COPY_BELOW: usize = 16 * 1024;
 
 /// Among so many matching subscriptions those of one session are found by looking at each.
 const SEARCHED: usize = 16;
@@ -102,13 +97,7 @@ impl Broker {
         transaction: &mut Transaction,
     ) -> Result<(), RetainedFull> {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return Ok(()) };
-        let message = (!run.payload().is_empty()).then(|| {
-            if run.len() < COPY_BELOW {
-                run.with_bytes(Bytes::copy_from_slice(run.bytes()))
-            } else {
-                run.clone()
-            }
-        });
+        let message = (!run.payload().is_empty()).then(|| run.clone());
         self.retained.set(topic, message.clone())?;
         if self.journal.is_some() && !is_sys(topic.as_str()) {
             let level = self.durability.level(run).min(match run.qos() {
