@@ -7,12 +7,15 @@ use mqtt_topics::{RetainedTree, ScanEnd, TopicFilterRef, TopicName, TopicNameRef
 use parking_lot::RwLock;
 use thiserror::Error;
 
+use crate::core::broker::is_sys;
+
 /// A retained message was not kept: the store is at its limit.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Error)]
 #[error("the limit of retained messages is reached")]
 pub struct RetainedFull;
 
-/// How many retained messages there are.
+/// How many retained messages of clients there are; what the server says about itself under `$SYS`
+/// is not among them.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
 pub struct RetainedCount {
     /// Messages.
@@ -58,7 +61,8 @@ pub struct MemoryRetained {
 
 struct Kept {
     tree: RetainedTree<PackedMessage>,
-    bytes: usize,
+    /// Those that count.
+    count: RetainedCount,
 }
 
 /// A scan looks at this many nodes before it lets go of the lock.
@@ -68,7 +72,10 @@ impl MemoryRetained {
     /// A store with room for `limit`.
     #[must_use]
     pub fn new(limit: RetainedCount) -> Self {
-        Self { limit, kept: RwLock::new(Kept { tree: RetainedTree::new(), bytes: 0 }) }
+        Self {
+            limit,
+            kept: RwLock::new(Kept { tree: RetainedTree::new(), count: RetainedCount::default() }),
+        }
     }
 
     fn remove_expired(&self, topics: &[TopicName], now: Time) {
@@ -83,8 +90,11 @@ impl MemoryRetained {
 
 impl Kept {
     fn remove(&mut self, topic: TopicNameRef<'_>) {
-        let removed = self.tree.remove(topic);
-        self.bytes -= removed.map_or(0, |run| run.len());
+        let Some(removed) = self.tree.remove(topic) else { return };
+        if !is_sys(topic.as_str()) {
+            self.count.messages -= 1;
+            self.count.bytes -= removed.len();
+        }
     }
 }
 
@@ -95,12 +105,16 @@ impl Retained for MemoryRetained {
             kept.remove(topic);
             return Ok(());
         };
-        let old = kept.tree.get(topic).map(PackedMessage::len);
-        let bytes = kept.bytes - old.unwrap_or_default() + run.len();
-        if (old.is_none() && kept.tree.len() >= self.limit.messages) || bytes > self.limit.bytes {
-            return Err(RetainedFull);
+        if !is_sys(topic.as_str()) {
+            let old = kept.tree.get(topic).map(PackedMessage::len);
+            let bytes = kept.count.bytes - old.unwrap_or_default() + run.len();
+            let messages = kept.count.messages + usize::from(old.is_none());
+            let is_full = old.is_none() && messages > self.limit.messages;
+            if is_full || bytes > self.limit.bytes {
+                return Err(RetainedFull);
+            }
+            kept.count = RetainedCount { messages, bytes };
         }
-        kept.bytes = bytes;
         kept.tree.insert(topic, PackedMessage::new(&run));
         Ok(())
     }
@@ -143,8 +157,7 @@ impl Retained for MemoryRetained {
     }
 
     fn count(&self) -> RetainedCount {
-        let kept = self.kept.read();
-        RetainedCount { messages: kept.tree.len(), bytes: kept.bytes }
+        self.kept.read().count
     }
 }
 
@@ -194,6 +207,20 @@ mod tests {
         let mut topics: Vec<_> = found.iter().map(Run::topic).collect();
         topics.sort_unstable();
         assert_eq!(topics, ["a/1", "a/2", "a/3"]);
+    }
+
+    #[test]
+    fn what_the_server_says_about_itself_takes_no_room() {
+        let store = store();
+        for name in ["$SYS/1", "$SYS/2", "$SYS/3", "$SYS", "a", "b", "c"] {
+            store.set(topic(name), Some(message(name, None))).unwrap();
+        }
+        assert_eq!(store.count().messages, 3);
+        assert_eq!(store.set(topic("d"), Some(message("d", None))), Err(RetainedFull));
+        store.set(topic("$SYS/1"), None).unwrap();
+        assert_eq!(store.count().messages, 3);
+        store.set(topic("a"), None).unwrap();
+        assert_eq!(store.count().messages, 2);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use mqtt_packet::ReasonCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Notify, Semaphore, watch},
@@ -20,6 +19,7 @@ use crate::{
     builder::ServerBuilder,
     core::{
         broker::{Broker, ConnectionCount, Totals},
+        cause::Cause,
         login::Peer,
     },
     local::LocalClient,
@@ -138,7 +138,7 @@ impl Server {
         self.shared.stopping.notify_waiters();
         for slot in broker.registry.all() {
             if slot.lock().inbox.is_online() {
-                slot.ask_to_leave(ReasonCode::SERVER_SHUTTING_DOWN, None);
+                slot.ask_to_leave(Cause::Stopping, None);
             }
         }
         let deadline = Duration::from_millis(broker.limits.shutdown_millis);

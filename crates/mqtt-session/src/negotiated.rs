@@ -17,7 +17,7 @@ pub struct Negotiated {
     pub maximum_packet_size: u32,
     /// The highest Topic Alias that the peer takes; 0 for none [MQTT-3.1.2-26], [MQTT-3.1.2-27].
     pub topic_alias_maximum: u16,
-    /// Whether the peer wants Reason Strings and User Properties on all packets [MQTT-3.1.2-29].
+    /// Whether the peer asked for Reason Strings on all packets [MQTT-3.1.2-29].
     pub problem_information: bool,
     /// Whether the connection ends after 1.5 times this many seconds without a packet; 0 for never.
     pub keep_alive_secs: u16,
@@ -32,12 +32,12 @@ impl Negotiated {
             send_window: u16::MAX,
             maximum_packet_size: u32::MAX,
             topic_alias_maximum: 0,
-            problem_information: true,
+            problem_information: false,
             keep_alive_secs: 0,
         }
     }
 
-    /// Whether an answer that says no may say why in words, on any packet [MQTT-3.1.2-29].
+    /// Whether an answer that says no says why in words, on any packet [MQTT-3.1.2-29].
     pub(crate) const fn wants_words(&self) -> bool {
         self.version.is_v5() && self.problem_information
     }

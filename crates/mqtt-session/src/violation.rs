@@ -1,9 +1,10 @@
-//! What a peer did wrong.
+//! What a peer did wrong, or why it is not served.
 
 use mqtt_packet::{DecodeError, ReasonCode};
 use thiserror::Error;
 
-/// The peer broke the protocol, sent bad bytes or went over a limit: the connection has to close.
+/// Why a connection has to close: the peer broke the protocol, sent bad bytes or went over a limit,
+/// or is not served for another reason that a statement permits.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Error)]
 #[error("{what} ({reason}, {statement})")]
 pub struct Violation {

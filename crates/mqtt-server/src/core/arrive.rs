@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, task::Waker};
 
-use mqtt_packet::ReasonCode;
 use mqtt_session::{Session, Time};
 
 use super::{
     broker::Broker,
+    cause::Cause,
     journal::{Ticket, Transaction},
     login::Admitted,
     slot::{Slot, SlotState},
@@ -33,7 +33,7 @@ pub(crate) enum Arrived {
     },
     /// Another connection has the session and was told to go: try again when woken.
     Later,
-    Refused(ReasonCode),
+    Refused(Cause),
 }
 
 impl Broker {
@@ -48,11 +48,11 @@ impl Broker {
         let mut after = Ticket::default();
         loop {
             let Some(mut shard) = self.registry.shard(arrival.client_id) else {
-                return Arrived::Refused(ReasonCode::UNSPECIFIED_ERROR);
+                return Arrived::Refused(Cause::Unavailable);
             };
             let Some(slot) = shard.find(arrival.client_id).cloned() else {
                 if self.registry.len() >= self.limits.sessions_max {
-                    return Arrived::Refused(ReasonCode::QUOTA_EXCEEDED);
+                    return Arrived::Refused(Cause::Sessions);
                 }
                 let slot = Arc::new(Slot::new(
                     self.registry.next_id(),
@@ -70,13 +70,13 @@ impl Broker {
             };
             // A session belongs to who made it: checked before anything of it is touched.
             if slot.identity != arrival.admitted.identity {
-                return Arrived::Refused(ReasonCode::NOT_AUTHORIZED);
+                return Arrived::Refused(Cause::Identity);
             }
             let mut state = slot.lock();
             if state.inbox.is_online() {
                 drop(state);
                 drop(shard);
-                if slot.ask_to_leave(ReasonCode::SESSION_TAKEN_OVER, waker) {
+                if slot.ask_to_leave(Cause::TakenOver, waker) {
                     return Arrived::Later;
                 }
                 continue;

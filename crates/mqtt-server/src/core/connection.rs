@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The contract: after each `handle_*`, run what [`Connection::poll_login`] asks for, call
-//! [`Connection::poll_deliveries`], and write the output. Nothing here waits.
+//! [`Connection::take_deliveries`], and write the output. Nothing here waits.
 
 use std::{collections::VecDeque, sync::Arc, task::Waker};
 
@@ -22,6 +22,7 @@ use mqtt_topics::TopicNameRef;
 
 use super::{
     broker::{Broker, ConnectionCount},
+    cause::Cause,
     depart::Left,
     handshake::{Arriving, LoggingIn, Opening},
     journal::{Entry, Outcome, Transaction, Unsettled},
@@ -128,7 +129,7 @@ impl Connection {
         let journal = self.broker.journal.as_deref();
         let paid = self.pressure.poll(&client.slot, &mut self.endpoint, journal, now);
         if let Err(reason) = paid {
-            self.leave(reason);
+            self.leave(Cause::NotStored(reason));
         }
     }
 
@@ -301,21 +302,26 @@ impl Connection {
         }
     }
 
-    pub(super) fn leave(&mut self, reason: ReasonCode) {
-        self.endpoint.disconnect(reason);
+    pub(super) fn leave(&mut self, cause: Cause) {
+        let why = cause.why();
+        tracing::debug!(peer = ?self.peer.address, %why, "ends a connection");
+        self.endpoint.disconnect(why);
     }
 
     /// Moves messages from the session's inbox towards the socket, as far as there is room, and
-    /// acknowledgements whose time has come.
-    pub(crate) fn poll_deliveries(&mut self, now: Time) {
+    /// acknowledgements whose time has come. Answers why the connection was asked to go, if it was:
+    /// what the client has sent until now may be read before [`Connection::go`].
+    #[must_use]
+    pub(crate) fn take_deliveries(&mut self, now: Time) -> Option<Cause> {
         self.now = now;
         if self.is_opening() {
-            return self.poll_opening(now);
+            self.poll_opening(now);
+            return None;
         }
         self.poll_pressure(now);
         self.note_end(now);
         loop {
-            let Stage::Open(client) = &self.stage else { return };
+            let Stage::Open(client) = &self.stage else { return None };
             let slot = client.slot.clone();
             let room = self.room();
             let mut taken = self.taken.take().unwrap_or_default();
@@ -324,11 +330,10 @@ impl Connection {
                 let entry = Entry::Fetch { session, slot: slot.clone() };
                 self.transaction.add(entry, Level::Memory);
             }
-            if let Some(reason) = leave {
+            if leave.is_some() {
                 // What was just taken goes on with the session, but for QoS 0.
                 taken.drain(..).for_each(|delivery| self.endpoint.deliver(delivery, now));
-                self.leave(reason);
-                return self.note_end(now);
+                return leave;
             }
             if taken.is_empty() {
                 self.taken = Some(taken);
@@ -348,6 +353,15 @@ impl Connection {
         self.flush(now);
         // What depends on nothing that is new is paid at once.
         self.poll_pressure(now);
+        self.note_end(now);
+        None
+    }
+
+    /// Ends a connection that was asked to go, unless the client has left by itself meanwhile.
+    pub(crate) fn go(&mut self, cause: Cause, now: Time) {
+        if self.has_session() {
+            self.leave(cause);
+        }
         self.note_end(now);
     }
 
@@ -412,7 +426,7 @@ impl Connection {
     pub(crate) fn handle_stopping(&mut self, now: Time) {
         match &self.stage {
             Stage::Handshake => self.handle_gone(now),
-            Stage::LoggingIn(_) | Stage::Arriving(_) => self.refuse(ReasonCode::SERVER_UNAVAILABLE),
+            Stage::LoggingIn(_) | Stage::Arriving(_) => self.refuse(Cause::Unavailable),
             Stage::Open(_) | Stage::Left | Stage::Gone => {}
         }
     }

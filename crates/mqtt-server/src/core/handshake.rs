@@ -9,9 +9,10 @@ use mqtt_topics::TopicNameRef;
 
 use super::{
     arrive::{Arrival, Arrived},
+    cause::Cause,
     connection::{Client, Connection, Renewal, Stage},
     journal::{Entry, Outcome, Ticket, Transaction},
-    login::{Admitted, Credentials, LoginAnswer, LoginJob, refusal_reason},
+    login::{Admitted, Credentials, LoginAnswer, LoginJob},
     slot::Slot,
 };
 
@@ -65,11 +66,11 @@ impl Connection {
                 Version::V5 => true,
             };
             if !permitted {
-                return self.refuse(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+                return self.refuse(Cause::ClientId);
             }
             client_id = format!("auto-{:032x}", (self.broker.entropy)()).into();
         } else if client_id.len() > limits.client_id_bytes_max {
-            return self.refuse(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+            return self.refuse(Cause::ClientId);
         }
         let credentials = Credentials {
             client_id,
@@ -83,7 +84,7 @@ impl Connection {
                     let data = request.authentication_data.clone().unwrap_or_default();
                     Some((exchange, data))
                 }
-                None => return self.refuse(ReasonCode::BAD_AUTHENTICATION_METHOD),
+                None => return self.refuse(Cause::AuthMethod),
             },
         };
         let job = Some(self.job(&credentials, exchange));
@@ -112,7 +113,7 @@ impl Connection {
             }
             Stage::Open(client) => {
                 let Some(renewal) = &mut client.renewal else {
-                    return self.leave(ReasonCode::PROTOCOL_ERROR);
+                    return self.leave(Cause::StrayAuth);
                 };
                 let exchange = match again {
                     true => self.broker.authenticator.exchange(&renewal.method),
@@ -123,7 +124,7 @@ impl Connection {
             _ => return,
         };
         let Some(exchange) = exchange else {
-            return self.leave(ReasonCode::PROTOCOL_ERROR);
+            return self.leave(Cause::StrayAuth);
         };
         let job = Some(self.job(&credentials, Some((exchange, data))));
         match &mut self.stage {
@@ -154,7 +155,7 @@ impl Connection {
                 logging_in.exchange = exchange;
                 self.endpoint.challenge(&data);
             }
-            (Stage::LoggingIn(_), Step::Refused(refusal)) => self.refuse(refusal_reason(refusal)),
+            (Stage::LoggingIn(_), Step::Refused(refusal)) => self.refuse(Cause::Login(refusal)),
             (Stage::LoggingIn(_), Step::Done { identity, data }) => {
                 let old = std::mem::replace(&mut self.stage, Stage::Gone);
                 if let Stage::LoggingIn(logging_in) = old {
@@ -173,7 +174,7 @@ impl Connection {
                 self.endpoint.reauthenticated(&data.unwrap_or_default());
             }
             // Another identity does not get this one's session [MQTT-4.12.1-2].
-            (Stage::Open(_), _) => self.leave(ReasonCode::NOT_AUTHORIZED),
+            (Stage::Open(_), _) => self.leave(Cause::Renewal),
             _ => {}
         }
         self.note_end(now);
@@ -192,7 +193,7 @@ impl Connection {
             });
             if !permitted {
                 self.stage = Stage::Handshake;
-                return self.refuse(ReasonCode::NOT_AUTHORIZED);
+                return self.refuse(Cause::Will);
             }
         }
         let arriving = Arriving { request, credentials, assigned, admitted, expiry_secs };
@@ -204,7 +205,7 @@ impl Connection {
         let Stage::Arriving(arriving) = &self.stage else { return };
         if self.broker.is_stopping.load(std::sync::atomic::Ordering::Relaxed) {
             // CONNACK knows no reason of its own for that.
-            return self.refuse(ReasonCode::SERVER_UNAVAILABLE);
+            return self.refuse(Cause::Unavailable);
         }
         let arrival = Arrival {
             client_id: &arriving.credentials.client_id,
@@ -214,7 +215,7 @@ impl Connection {
         };
         match self.broker.arrive(&arrival, waker, now) {
             Arrived::Later => {}
-            Arrived::Refused(reason) => self.refuse(reason),
+            Arrived::Refused(cause) => self.refuse(cause),
             Arrived::Owner { slot, mut session, present, epoch, after } => {
                 let generation = self.broker.authorizer.generation();
                 let broker = &self.broker;
@@ -261,7 +262,7 @@ impl Connection {
         }));
         match written {
             Ok(_) => self.poll_opening(now),
-            Err(reason) => self.refuse_opening(reason, now),
+            Err(reason) => self.refuse_opening(Cause::NotStored(reason), now),
         }
     }
 
@@ -320,16 +321,17 @@ impl Connection {
         let Some(opening) = &client.opening else { return };
         let leave = client.slot.lock().leave;
         match (leave, self.outcome(client, opening)) {
-            (Some(reason), _) | (None, Outcome::Refused(reason)) => {
-                self.refuse_opening(reason, now);
+            (Some(cause), _) => self.refuse_opening(cause, now),
+            (None, Outcome::Refused(reason)) => {
+                self.refuse_opening(Cause::NotStored(reason), now);
             }
             (None, Outcome::Pending) => {}
             (None, Outcome::Safe) => self.let_in(now),
         }
     }
 
-    fn refuse_opening(&mut self, reason: ReasonCode, now: Time) {
-        self.endpoint.refuse(reason);
+    fn refuse_opening(&mut self, cause: Cause, now: Time) {
+        self.endpoint.refuse(cause.why());
         self.note_end(now);
     }
 
@@ -371,12 +373,13 @@ impl Connection {
         self.note_end(now);
     }
 
-    pub(super) fn refuse(&mut self, reason: ReasonCode) {
-        self.endpoint.refuse(reason);
+    pub(super) fn refuse(&mut self, cause: Cause) {
+        let why = cause.why();
+        self.endpoint.refuse(why);
         self.stage = Stage::Gone;
         let peer = self.peer.address;
         if self.broker.log_limit.permits(peer, self.now) {
-            tracing::info!(?peer, %reason, "refused a connection");
+            tracing::info!(?peer, %why, "refused a connection");
         }
     }
 }

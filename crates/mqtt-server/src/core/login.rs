@@ -2,8 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use mqtt_auth::{Authenticator, Exchange, Identity, Login, Refusal, Step};
-use mqtt_packet::ReasonCode;
+use mqtt_auth::{Authenticator, Exchange, Identity, Login, Step};
 
 /// Where a connection comes from.
 #[derive(Clone, Debug)]
@@ -60,16 +59,6 @@ impl LoginJob {
                 LoginAnswer { step, exchange: None }
             }
         }
-    }
-}
-
-/// How a refusal is told.
-pub(crate) const fn refusal_reason(refusal: Refusal) -> ReasonCode {
-    match refusal {
-        Refusal::BadCredentials => ReasonCode::BAD_USER_NAME_OR_PASSWORD,
-        Refusal::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
-        Refusal::Banned => ReasonCode::BANNED,
-        Refusal::Unavailable => ReasonCode::SERVER_UNAVAILABLE,
     }
 }
 

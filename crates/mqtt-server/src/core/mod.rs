@@ -5,6 +5,7 @@
 
 mod arrive;
 pub(crate) mod broker;
+pub(crate) mod cause;
 pub(crate) mod connection;
 mod depart;
 mod handshake;

@@ -37,8 +37,10 @@ impl Broker {
         let mut places: HashMap<SubscriberId, usize> = HashMap::new();
         let is_many = matches.direct.len() > SEARCHED;
         let mut direct: Vec<Target> = Vec::with_capacity(matches.direct.len());
+        let mut only_own = false;
         self.registry.find_all(matches.direct, |slot, subscription| {
             if subscription.options.no_local && publisher == Some(slot.id) {
+                only_own = true;
                 return;
             }
             let known = if is_many {
@@ -69,7 +71,8 @@ impl Broker {
                 groups.push(Group { members, turn: group.turn });
             }
         }
-        Receivers { direct, groups }
+        only_own &= direct.is_empty() && groups.is_empty();
+        Receivers { direct, groups, only_own }
     }
 
     /// Has what matches of `topic`, and of those that were read behind it, will need brought near;
@@ -180,6 +183,9 @@ impl Broker {
         }
         if reached == 0 {
             traffic.unrouted += u64::from(run.count());
+            if receivers.only_own {
+                return ReasonCode::SUCCESS;
+            }
             return ReasonCode::NO_MATCHING_SUBSCRIBERS;
         }
         ReasonCode::SUCCESS

@@ -30,6 +30,8 @@ pub(crate) struct Route {
 pub(crate) struct Receivers {
     pub(crate) direct: Vec<Target>,
     pub(crate) groups: Vec<Group>,
+    /// Whether nobody gets a message because of No Local alone: a subscription matches it.
+    pub(crate) only_own: bool,
 }
 
 /// One session, and what its matching subscriptions ask for together [MQTT-3.3.4-2].
@@ -99,6 +101,7 @@ impl Receivers {
     fn is_same(&self, other: &Self) -> bool {
         self.groups.is_empty()
             && other.groups.is_empty()
+            && self.only_own == other.only_own
             && self.direct.len() == other.direct.len()
             && self.direct.iter().zip(&other.direct).all(|(mine, theirs)| mine.is_same(theirs))
     }

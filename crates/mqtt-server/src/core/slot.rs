@@ -10,14 +10,14 @@ use std::{
 };
 
 use mqtt_auth::{Identity, Subject};
-use mqtt_packet::{PacketId, ReasonCode};
+use mqtt_packet::PacketId;
 use mqtt_session::{
     Delivery, DropReason, Held, Inbox, InboxLimits, Ledger, Pressure, Progress, Session,
     SessionNumber, Time, WillRequest, Wire,
 };
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{journal::Ticket, subscriptions::Subscriptions, traffic::Traffic};
+use super::{cause::Cause, journal::Ticket, subscriptions::Subscriptions, traffic::Traffic};
 use crate::routing::SubscriberId;
 
 /// The user name of clients inside the process. No peer can have it: a user name holds no U+0000.
@@ -51,7 +51,7 @@ pub(crate) struct SlotState {
     /// Who waits for the session, while somebody does.
     waiting: Option<Box<Waiting>>,
     /// Why the owner has to go.
-    pub(crate) leave: Option<ReasonCode>,
+    pub(crate) leave: Option<Cause>,
     /// The delivery state, while there is no connection; or as the store knows it, for a connection
     /// that is about to take it up.
     pub(crate) session: Option<Box<Session>>,
@@ -85,7 +85,7 @@ pub(crate) enum Fed {
 /// What an owner learns when it reports.
 pub(crate) struct Exchanged {
     /// Why it has to go.
-    pub(crate) leave: Option<ReasonCode>,
+    pub(crate) leave: Option<Cause>,
     /// There is more in the store: to be fetched by whoever hears it.
     pub(crate) fetch: bool,
 }
@@ -344,13 +344,13 @@ impl Slot {
 
     /// Tells the owner to go; `newcomer` is woken when it has gone. Answers false if it has gone
     /// already: then nobody would wake the newcomer.
-    pub(crate) fn ask_to_leave(&self, reason: ReasonCode, newcomer: Option<&Waker>) -> bool {
+    pub(crate) fn ask_to_leave(&self, cause: Cause, newcomer: Option<&Waker>) -> bool {
         {
             let mut state = self.state.lock();
             if !state.inbox.is_online() {
                 return false;
             }
-            state.leave.get_or_insert(reason);
+            state.leave.get_or_insert(cause);
             if let Some(newcomer) = newcomer {
                 state.waiting.get_or_insert_default().newcomers.push(newcomer.clone());
             }

@@ -11,6 +11,7 @@ use mqtt_session::StoredSubscription;
 use mqtt_topics::{SubscriptionFilter, TopicError};
 
 use super::{
+    cause::Cause,
     connection::{Connection, Stage},
     journal::{Entry, Ticket},
     pressure::Answer,
@@ -33,14 +34,14 @@ impl Connection {
         let identifier = subscribe.properties.subscription_identifier;
         let protocol = &self.broker.limits.protocol;
         if identifier.is_some() && !protocol.subscription_identifiers_available {
-            return self.endpoint.disconnect(ReasonCode::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED);
+            return self.leave(Cause::SubscriptionId);
         }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         for (filter, options) in subscribe.filters.iter() {
             match self.subscribe_one(&slot, version, filter, options, identifier) {
                 Ok(reason) => reasons.push(reason.0),
                 // The whole packet is a violation, not this filter alone.
-                Err(reason) => return self.endpoint.disconnect(reason),
+                Err(cause) => return self.leave(cause),
             }
         }
         if self.transaction.is_awaited() {
@@ -57,7 +58,7 @@ impl Connection {
         text: &str,
         options: SubscriptionOptions,
         identifier: Option<u32>,
-    ) -> Result<ReasonCode, ReasonCode> {
+    ) -> Result<ReasonCode, Cause> {
         let protocol = self.broker.limits.protocol;
         let filter = match SubscriptionFilter::parse_with_limit(text, protocol.topic_levels_max) {
             Ok(filter) => filter,
@@ -65,16 +66,15 @@ impl Connection {
         };
         if filter.share.is_some() {
             if !protocol.shared_subscriptions_available {
-                return Err(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+                return Err(Cause::Shared);
             }
             if options.no_local {
-                // [MQTT-3.8.3-4]
-                return Err(ReasonCode::PROTOCOL_ERROR);
+                return Err(Cause::SharedNoLocal);
             }
         }
         if filter.filter.has_wildcards() && !protocol.wildcards_available {
             return if version.is_v5() {
-                Err(ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED)
+                Err(Cause::Wildcards)
             } else {
                 Ok(ReasonCode::UNSPECIFIED_ERROR)
             };
@@ -171,7 +171,7 @@ impl Connection {
                 }
                 Err(error) => match refuse_filter(&error, version) {
                     Ok(reason) => reasons.push(reason.0),
-                    Err(reason) => return self.endpoint.disconnect(reason),
+                    Err(cause) => return self.leave(cause),
                 },
             }
         }
@@ -185,10 +185,10 @@ impl Connection {
 
 /// What is not a filter is refused by its reason code where the version has one. An empty filter,
 /// and any bad one from a 3.1 client, which has no failure code, ends the connection.
-fn refuse_filter(error: &TopicError, version: Version) -> Result<ReasonCode, ReasonCode> {
+fn refuse_filter(error: &TopicError, version: Version) -> Result<ReasonCode, Cause> {
     match version {
         Version::V5 => Ok(ReasonCode::TOPIC_FILTER_INVALID),
         Version::V311 if !matches!(error, TopicError::Empty) => Ok(ReasonCode::UNSPECIFIED_ERROR),
-        _ => Err(ReasonCode::TOPIC_FILTER_INVALID),
+        _ => Err(Cause::Filter),
     }
 }

@@ -110,7 +110,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         self.poll_deadlines(now);
         self.poll_stopping(now, cx);
         self.connection.poll_arrival(Some(cx.waker()), now);
-        self.connection.poll_deliveries(now);
+        if let Some(cause) = self.connection.take_deliveries(now) {
+            self.read_what_came(now, cx);
+            self.connection.go(cause, now);
+        }
         match self.poll_write(now, cx) {
             Ok(wrote) => progress |= wrote,
             Err(_) => self.connection.handle_gone(now),
@@ -228,6 +231,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         };
         self.connection.handle_input(&mut self.buf, now);
         Ok(true)
+    }
+
+    /// Reads what the client had sent before the connection was asked to go. A DISCONNECT that it
+    /// sent before it connected anew, for one, says that there is no will [MQTT-3.1.2-10] and for how
+    /// long the session is kept.
+    fn read_what_came(&mut self, now: Time, cx: &mut Context<'_>) {
+        for _ in 0..TURNS {
+            match self.poll_read(now, cx) {
+                Ok(true) if !self.connection.is_closed() => {}
+                Ok(_) => return,
+                Err(_) => return self.connection.handle_gone(now),
+            }
+        }
     }
 
     /// The output is written. The client is given a moment to close: bytes of its that were never

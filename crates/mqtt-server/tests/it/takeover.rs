@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use mqtt_packet::{QoS, Version};
+use mqtt_packet::{Connect, ConnectProperties, QoS, Version, Will, WillProperties};
 use mqtt_session::{MemoryStore, SessionStore, Stored};
 use mqtt_testkit::{Seeded, within};
 
@@ -90,4 +90,37 @@ async fn clean_and_resuming_connections_at_once_leave_one_that_works() {
         drop(peers);
     }
     Arc::into_inner(broker).unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_left_before_coming_back_has_no_will_and_is_not_taken_over() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let mut observer = Peer::simple(&broker, Version::V5, "observer").await;
+    observer.subscribe("will", QoS::AtMostOnce).await;
+    let will = Will {
+        topic: "will",
+        payload: b"never",
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: WillProperties::default(),
+    };
+    let properties =
+        ConnectProperties { session_expiry_interval: Some(60), ..ConnectProperties::default() };
+    let hello = Connect {
+        will: Some(will),
+        clean_start: false,
+        properties,
+        ..connect(Version::V5, "hasty")
+    };
+    for _ in 0..200 {
+        let mut peer = Peer::connect(&broker, &hello).await;
+        assert!(!peer.session_present, "the session was to end with the connection before");
+        // DISCONNECT with a Session Expiry Interval of 0, and nothing waits for its effect.
+        peer.say(&[0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0]).await;
+    }
+    let mut last = Peer::simple(&broker, Version::V311, "last").await;
+    last.publish_acknowledged("will", b"last").await;
+    assert_eq!(observer.message().await.1, "last");
+    drop((observer, last));
+    broker.stop().await;
 }

@@ -174,7 +174,7 @@ impl ConnectOptions {
                 .filter(|maximum| *maximum < PACKET_BYTES_MAX),
             topic_alias_maximum: Some(self.topic_alias_maximum).filter(|maximum| *maximum > 0),
             request_response_information: self.request_response_information.then_some(true),
-            request_problem_information: (!self.request_problem_information).then_some(false),
+            request_problem_information: Some(self.request_problem_information),
             authentication_method: self.authentication_method.as_deref(),
             authentication_data: self.authentication_data.as_deref(),
             user_properties: UserProperties::Pairs(user_properties),

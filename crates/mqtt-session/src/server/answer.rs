@@ -60,18 +60,13 @@ impl ServerConfig {
     }
 }
 
-/// CONNACK with a refusal, if it fits [MQTT-3.2.2-7]; in 5.0 with the words as its Reason String, if
-/// that fits too [MQTT-3.2.2-19].
-pub(super) fn refuse(
-    out: &mut Output,
-    version: Version,
-    reason: ReasonCode,
-    words: &str,
-    limit: u32,
-) {
-    for reason_string in [Some(words).filter(|_| version.is_v5()), None] {
+/// CONNACK with a refusal, if it fits [MQTT-3.2.2-7]; with the words as its Reason String for a
+/// client that asked for some, if that fits too [MQTT-3.2.2-19].
+pub(super) fn refuse(out: &mut Output, negotiated: &Negotiated, why: &Violation) {
+    let Negotiated { version, maximum_packet_size: limit, .. } = *negotiated;
+    for reason_string in [Some(why.what).filter(|_| negotiated.wants_words()), None] {
         let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
-        let connack = ConnAck { session_present: false, reason, properties };
+        let connack = ConnAck { session_present: false, reason: why.reason, properties };
         if connack.encoded_len(version).is_ok_and(|len| len <= limit as usize) {
             // Encoding writes nothing when it fails, and this packet does not.
             let _ = connack.encode(version, out.tail());
@@ -125,12 +120,17 @@ pub(super) fn connect_version(buf: &[u8]) -> Option<Result<Version, DecodeErrorK
     is_connect.then(|| Connect::peek_version(body).map_err(|error| error.kind))
 }
 
-/// The Maximum Packet Size of a client whose CONNECT is in `buf`, if that can be read.
-pub(super) fn connect_limit(buf: &[u8]) -> u32 {
+/// What a client whose CONNECT is in `buf` wants of a refusal, as far as that can be read.
+pub(super) fn connect_wishes(buf: &[u8]) -> Negotiated {
     let header = frame::peek(buf, u32::MAX).ok().flatten();
     let connect = header.and_then(|header| {
         let body = buf.get(header.header_len..)?;
         Connect::parse(header.first, body).ok()
     });
-    connect.and_then(|connect| connect.properties.maximum_packet_size).unwrap_or(u32::MAX)
+    let asked = connect.map(|connect| connect.properties).unwrap_or_default();
+    Negotiated {
+        maximum_packet_size: asked.maximum_packet_size.unwrap_or(u32::MAX),
+        problem_information: asked.request_problem_information == Some(true),
+        ..Negotiated::new(Version::V311)
+    }
 }

@@ -27,7 +27,7 @@ use mqtt_packet::{
 };
 
 use self::{
-    answer::{connect_limit, connect_version, refuse, words_for, write_auth},
+    answer::{connect_version, connect_wishes, refuse, words_for, write_auth},
     connecting::Connecting,
     open::Open,
 };
@@ -291,21 +291,21 @@ impl ServerEndpoint {
     /// A CONNECT that cannot be taken is refused in the form of its version, as far as that is
     /// known and permitted [MQTT-3.1.4-1].
     fn refuse_violation(&mut self, buf: &mut BytesMut, violation: Violation) {
-        let (version, limit) = (connect_version(buf), connect_limit(buf));
+        let (version, asked) = (connect_version(buf), connect_wishes(buf));
         buf.clear();
         let mut out = Output::default();
-        let Violation { reason, what, .. } = violation;
+        let form = |version| Negotiated { version, ..asked };
         match version {
-            Some(Ok(Version::V5)) => refuse(&mut out, Version::V5, reason, what, limit),
+            Some(Ok(Version::V5)) => refuse(&mut out, &form(Version::V5), &violation),
             // 3.1.1 has a return code for few things; for the others the close must do.
-            Some(Ok(version)) if reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
-                refuse(&mut out, version, reason, what, limit);
+            Some(Ok(version)) if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
+                refuse(&mut out, &form(version), &violation);
             }
             // Return code 1 in the form of 3.1.1, which both standards permit: a bridge that sets
             // the bridge bit falls back on it (D31-02).
             Some(Err(DecodeErrorKind::UnsupportedProtocolLevel { .. })) => {
                 let reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
-                refuse(&mut out, Version::V311, reason, what, limit);
+                refuse(&mut out, &form(Version::V311), &Violation { reason, ..violation });
             }
             _ => {}
         }
@@ -360,12 +360,11 @@ impl ServerEndpoint {
 
     /// Refuses the connection with a 5.0 reason code, which older versions get as the return code
     /// that comes nearest.
-    pub fn refuse(&mut self, reason: ReasonCode) {
+    pub fn refuse(&mut self, why: Violation) {
         if let State::Connecting(connecting) = &mut self.state {
             let mut out = std::mem::take(&mut connecting.out);
             let negotiated = &connecting.negotiated;
-            let limit = negotiated.maximum_packet_size;
-            refuse(&mut out, negotiated.version, reason, reason.name(), limit);
+            refuse(&mut out, negotiated, &why);
             self.close(out);
         }
     }
@@ -392,7 +391,9 @@ impl ServerEndpoint {
             _ => true,
         };
         if !written {
-            self.disconnect(ReasonCode::PACKET_TOO_LARGE);
+            let what = "an AUTH that the client does not take";
+            let why = Violation::new(ReasonCode::PACKET_TOO_LARGE, "MQTT-3.1.2-24", what);
+            self.disconnect(why);
         }
     }
 
@@ -499,13 +500,13 @@ impl ServerEndpoint {
     }
 
     /// Ends the connection: a 5.0 client is told why, before that there is only the close.
-    pub fn disconnect(&mut self, reason: ReasonCode) {
+    pub fn disconnect(&mut self, why: Violation) {
         match &mut self.state {
             State::Open(open) => {
-                open.disconnect(reason, reason.is_error().then(|| reason.name()));
+                open.disconnect(&why);
                 self.close_keeping_output();
             }
-            State::Connecting(_) => self.refuse(reason),
+            State::Connecting(_) => self.refuse(why),
             _ => self.close(Output::default()),
         }
     }
@@ -525,19 +526,16 @@ impl ServerEndpoint {
     }
 
     fn fail(&mut self, violation: Violation) {
-        let Violation { reason, what, .. } = violation;
         match &mut self.state {
             State::Connecting(connecting) => {
                 let mut out = std::mem::take(&mut connecting.out);
                 if connecting.awaits_auth {
-                    let negotiated = &connecting.negotiated;
-                    let limit = negotiated.maximum_packet_size;
-                    refuse(&mut out, negotiated.version, reason, what, limit);
+                    refuse(&mut out, &connecting.negotiated, &violation);
                 }
                 self.close(out);
             }
             State::Open(open) => {
-                open.disconnect(reason, Some(what));
+                open.disconnect(&violation);
                 self.close_keeping_output();
             }
             _ => self.close(Output::default()),

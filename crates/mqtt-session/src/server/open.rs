@@ -88,12 +88,15 @@ impl Open {
         fits && packet.encode(negotiated.version, self.link.out.tail()).is_ok()
     }
 
-    /// DISCONNECT, with words as its Reason String if they fit [MQTT-3.14.2-3].
-    pub(super) fn disconnect(&mut self, reason: ReasonCode, words: Option<&str>) {
+    /// DISCONNECT, with words as its Reason String for a client that asked for some, if they fit
+    /// [MQTT-3.14.2-3].
+    pub(super) fn disconnect(&mut self, why: &Violation) {
         if !self.link.version().is_v5() {
             return;
         }
+        let words = Some(why.what).filter(|_| self.link.negotiated.wants_words());
         let properties = DisconnectProperties { reason_string: words, ..Default::default() };
+        let reason = why.reason;
         if !self.write(&Packet::Disconnect(Disconnect { reason, properties })) {
             self.write(&Packet::Disconnect(Disconnect::new(reason)));
         }

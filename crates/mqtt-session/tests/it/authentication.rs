@@ -1,7 +1,7 @@
 //! Enhanced authentication (section 4.12).
 
 use mqtt_packet::{ReasonCode, Version};
-use mqtt_session::{Accept, ClientEvent, ConnectOptions, ServerEvent};
+use mqtt_session::{Accept, ClientEvent, ConnectOptions, ServerEvent, Violation};
 
 use crate::pair::Pair;
 
@@ -87,7 +87,8 @@ fn a_client_authenticates_anew() {
 #[test]
 fn a_refused_authentication_closes() {
     let mut pair = offering("PING");
-    pair.server.refuse(ReasonCode::BAD_AUTHENTICATION_METHOD);
+    let method = ReasonCode::BAD_AUTHENTICATION_METHOD;
+    pair.server.refuse(Violation::new(method, "MQTT-4.12.0-1", "an unknown method"));
     pair.run();
     let Some(ClientEvent::Refused(refused)) = pair.client_events.last() else {
         panic!("{:?}", pair.client_events)

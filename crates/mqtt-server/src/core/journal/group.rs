@@ -13,7 +13,10 @@ use super::{
     Entry, Journal, Outcome, QueueTarget, Queues, Unsettled, ended,
     queue::{Loaded, Queue},
 };
-use crate::core::slot::{Fed, Slot};
+use crate::core::{
+    cause::Cause,
+    slot::{Fed, Slot},
+};
 
 /// So many bytes of messages are fetched at once.
 const PAGE_BYTES: usize = 128 * 1024;
@@ -186,7 +189,7 @@ impl<'a> Group<'a> {
             }
             if let Err(error) = fetch(journal, session, queue, &slot, clock, now) {
                 tracing::error!(client_id = ?slot.client_id, %error, "cannot read a session's queue");
-                slot.ask_to_leave(mqtt_packet::ReasonCode::UNSPECIFIED_ERROR, None);
+                slot.ask_to_leave(Cause::Unreadable, None);
             }
         }
     }

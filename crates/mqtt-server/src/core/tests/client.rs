@@ -173,7 +173,9 @@ impl Client {
         }
         connection.poll_arrival(Some(&self.waker), now);
         let before = connection.output().len();
-        connection.poll_deliveries(now);
+        if let Some(cause) = connection.take_deliveries(now) {
+            connection.go(cause, now);
+        }
         moved |= connection.output().len() != before;
         moved |= self.reads && self.take_output();
         moved | self.give_input(now)

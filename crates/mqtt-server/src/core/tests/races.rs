@@ -8,10 +8,10 @@ use std::{
     task::{Wake, Waker},
 };
 
-use mqtt_packet::{ReasonCode, Version};
+use mqtt_packet::Version;
 
 use super::{hello::persistent, world::World};
-use crate::core::slot::Slot;
+use crate::core::{cause::Cause, slot::Slot};
 
 #[derive(Default)]
 struct Flag(AtomicBool);
@@ -34,7 +34,7 @@ fn an_owner_that_has_just_gone_is_not_asked_to_go() {
     let slot = slot(&world);
     world.cut(client);
     let waker: Waker = Arc::new(Flag::default()).into();
-    assert!(!slot.ask_to_leave(ReasonCode::SESSION_TAKEN_OVER, Some(&waker)));
+    assert!(!slot.ask_to_leave(Cause::TakenOver, Some(&waker)));
     // And the next owner is not the one who was meant.
     let client = world.connect(&persistent(Version::V5, "client"));
     assert!(world.is_open(client));
@@ -46,7 +46,7 @@ fn a_newcomer_is_woken_when_the_owner_goes() {
     world.connect(&persistent(Version::V5, "client"));
     let flag = Arc::new(Flag::default());
     let waker: Waker = flag.clone().into();
-    assert!(slot(&world).ask_to_leave(ReasonCode::SESSION_TAKEN_OVER, Some(&waker)));
+    assert!(slot(&world).ask_to_leave(Cause::TakenOver, Some(&waker)));
     world.run();
     assert!(flag.0.load(Ordering::Relaxed));
 }

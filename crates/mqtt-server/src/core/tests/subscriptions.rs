@@ -1,6 +1,6 @@
 //! SUBSCRIBE, UNSUBSCRIBE, and what subscriptions ask for.
 
-use mqtt_packet::{QoS, SubscriptionOptions, Version};
+use mqtt_packet::{PacketType, QoS, ReasonCode, SubscriptionOptions, Version};
 
 use super::{
     client::Seen,
@@ -36,6 +36,17 @@ fn no_local_holds_a_clients_own_messages_back() {
     world.publish(client, "t", "own", 0);
     world.publish(other, "t", "other's", 0);
     assert_eq!(world.texts(client), ["other's"]);
+}
+
+#[test]
+fn a_message_that_no_local_alone_holds_back_has_a_matching_subscription() {
+    let mut world = World::new();
+    let client = world.connect(&hello(Version::V5, "client"));
+    let no_local = SubscriptionOptions { no_local: true, ..Default::default() };
+    world.subscribe_as(client, &[("t", no_local)], None);
+    world.seen(client);
+    world.publish(client, "t", "own", 1);
+    assert_eq!(world.seen(client), [Seen::Ack(PacketType::PubAck, ReasonCode::SUCCESS)]);
 }
 
 #[test]

@@ -352,7 +352,9 @@ impl World {
         let mut held = 0;
         for client in &mut self.clients {
             let Some(connection) = &mut client.connection else { continue };
-            connection.poll_deliveries(self.now);
+            if let Some(cause) = connection.take_deliveries(self.now) {
+                connection.go(cause, self.now);
+            }
             if let Stage::Open(_) = connection.stage {
                 held += connection.endpoint.held().messages as u64;
                 held += connection.endpoint.unwritten();
