@@ -12,17 +12,19 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 use clap::Args;
 
 use self::{
-    page::{Column, Page},
+    page::{Column, FULL_LINE, Page},
     previous::Previous,
     sources::Sources,
     verdicts::Verdicts,
 };
 use crate::{
+    bench::machine::Machine,
     failure::Failure,
     process::{self, cargo, output, program, root, target_directory},
 };
@@ -69,10 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let report = built.join("conformance-ours.json");
     let mut command = program(&suite);
     command.arg("--ours").arg(&ours).arg("--report").arg(&report).args(arguments(options));
+    let began = Instant::now();
     process::run(&mut command)?;
     if options.filter.is_some() {
         return Ok(());
     }
+    let seconds = began.elapsed().as_secs();
     let broker = output(program(&ours).arg("--version"))?.trim().to_owned();
     let ours = Column { broker, verdicts: read_verdicts(&report)? };
     let path = root().join(PAGE);
@@ -83,14 +87,30 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             true => previous.mosquitto(&ours.verdicts),
             false => mosquitto(&suite, &built, &previous, &ours.verdicts)?,
         };
-        let page = Page { ours, theirs, sources, previous: Previous::default() }.render()?;
+        let full = match options.full && options.release {
+            true => full_line(&ours.verdicts, seconds),
+            false => previous.full_line(),
+        };
+        let page = Page { ours, theirs, sources, full, previous: Previous::default() }.render()?;
         fs::write(&path, page).map_err(|error| Failure::new(format!("{PAGE}: {error}")))?;
         println!("conformance: {PAGE} is written");
         return Ok(());
     }
     let theirs = previous.mosquitto(&ours.verdicts);
-    let page = Page { ours, theirs, sources, previous: previous.clone() }.render()?;
+    let full = previous.full_line();
+    let page = Page { ours, theirs, sources, full, previous: previous.clone() }.render()?;
     compare(previous.text(), &page)
+}
+
+/// What a run at the catalogue's sizes found, on which machine.
+fn full_line(verdicts: &Verdicts, seconds: u64) -> String {
+    let suite = "bad inputs";
+    let [pass, fail, not_run] = ["pass", "fail", "not run"].map(|kind| verdicts.count(suite, kind));
+    let Machine { processor, cores, memory_gib, .. } = Machine::this();
+    format!(
+        "{FULL_LINE}{pass} pass, {fail} fail, {not_run} not run; the whole suite took {seconds} s on \
+         {cores} cores ({processor}) with {memory_gib} GiB, both sides on them"
+    )
 }
 
 fn build(options: &Options) -> Result<PathBuf, Failure> {

@@ -30,6 +30,14 @@ pub enum LoadError {
         /// What to do about it.
         remedy: String,
     },
+    /// Everybody on the machine may read or write a file of passwords (Unix).
+    #[error("{} is open to everybody (mode {mode:04o}); run `chmod 600` on it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// There is nothing to reload: the content came from a string, not from a file.
     #[error("cannot reload: the content did not come from a file")]
     NoFile,

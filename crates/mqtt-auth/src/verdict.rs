@@ -32,7 +32,7 @@ impl Verdict {
 /// Each corresponds to one CONNACK reason code; none tells an unknown user from a wrong password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// Unknown user, wrong, missing or empty password: MQTT 5.0 0x86, MQTT 3.x 0x05.
+    /// Unknown user, wrong, missing or empty password: MQTT 5.0 0x86, MQTT 3.1.1 0x05, 3.1 0x04.
     #[error("bad user name or password")]
     BadCredentials,
     /// Known, but not welcome here: MQTT 5.0 0x87, MQTT 3.x 0x05.

@@ -106,10 +106,9 @@ impl ReasonCode {
 
     /// The CONNACK return code of 3.1 and 3.1.1, 0 to 5, that comes nearest.
     ///
-    /// Refused identifiers have their own. A wrong password and what the server does not permit
-    /// this client become 5 (not authorized): 3.1.1 gives 4 to what is malformed, which a 3.1.1
-    /// server closes without. Everything else, among it overload and limits, becomes 3 (server
-    /// unavailable). Where the CONNECT itself was
+    /// Bad user name or password and refused identifiers have their own. What the server
+    /// does not permit this client becomes 5 (not authorized). Everything else, among it
+    /// overload and limits, becomes 3 (server unavailable). Where the CONNECT itself was
     /// malformed, a 3.1.1 server closes without a CONNACK instead ([MQTT-3.1.4-1] of 3.1.1).
     #[must_use]
     pub const fn connack_v3(self) -> u8 {
@@ -117,8 +116,8 @@ impl ReasonCode {
             Self::SUCCESS => 0,
             Self::UNSUPPORTED_PROTOCOL_VERSION => 1,
             Self::CLIENT_IDENTIFIER_NOT_VALID => 2,
-            Self::BAD_USER_NAME_OR_PASSWORD
-            | Self::NOT_AUTHORIZED
+            Self::BAD_USER_NAME_OR_PASSWORD => 4,
+            Self::NOT_AUTHORIZED
             | Self::BANNED
             | Self::BAD_AUTHENTICATION_METHOD
             | Self::TOPIC_NAME_INVALID

@@ -47,13 +47,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store of a directory, or makes one.
+    /// Opens the store of a directory, or makes one. On Unix, a directory that it makes is its
+    /// owner's alone (mode 0700): messages and sessions are nobody else's to read.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let failed = |what, source| OpenError::Io { what, path: dir.to_owned(), source };
-        fs::create_dir_all(dir).map_err(|source| failed("make the directory", source))?;
+        make_private(dir).map_err(|source| failed("make the directory", source))?;
         let lock = LockFile::lock(dir)?;
         let created = prepare(dir, &options)?;
         let database = dir.join(DATABASE);
@@ -122,6 +123,18 @@ impl SessionStore for Store {
         inner.open()?;
         inner.with_keyspaces(|keyspaces| keyspaces.page(session, from, bytes_max))
     }
+}
+
+/// Makes the directory, with those above it that are missing.
+fn make_private(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(dir)
 }
 
 /// Makes the database of a directory that has none; whether it had none.

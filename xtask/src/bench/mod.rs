@@ -9,7 +9,7 @@ mod artifacts;
 mod contender;
 mod floor;
 mod load;
-mod machine;
+pub(crate) mod machine;
 mod procfs;
 mod report;
 mod run;

@@ -13,6 +13,9 @@ use crate::{failure::Failure, process::root};
 /// How the line that names mosquitto's version begins.
 pub(super) const MOSQUITTO_LINE: &str = "- mosquitto: `";
 
+/// How the line begins that tells of the last run at the catalogue's sizes.
+pub(super) const FULL_LINE: &str = "- the last run with `--full --release`: ";
+
 /// What stands above the tables.
 const HEAD: &str = include_str!("page.md");
 
@@ -30,6 +33,8 @@ pub(super) struct Page {
     pub(super) ours: Column,
     pub(super) theirs: Column,
     pub(super) sources: Sources,
+    /// The line about the last run at the catalogue's sizes.
+    pub(super) full: String,
     /// What is kept of the page as it is.
     pub(super) previous: Previous,
 }
@@ -40,6 +45,7 @@ impl Page {
         let mut text = HEAD.replace("{ours}", &self.ours.broker);
         text = text.replace("{theirs}", &format!("{MOSQUITTO_LINE}{}`", self.theirs.broker));
         text = text.replace("{totals}", &self.totals());
+        text = text.replace("{full}", &self.full);
         let mut problems = Vec::new();
         for table in &TABLES {
             let _ = write!(text, "\n## {}\n\n", table.title);
@@ -151,7 +157,8 @@ mod tests {
     fn a_statement_without_verdict_is_a_problem() {
         let column = || Column { broker: "x".to_owned(), verdicts: Verdicts::default() };
         let (sources, previous) = (Sources::default(), Previous::default());
-        let page = Page { ours: column(), theirs: column(), sources, previous };
+        let full = String::new();
+        let page = Page { ours: column(), theirs: column(), sources, full, previous };
         let problem = page.render().unwrap_err().to_string();
         assert!(problem.contains("MQTT 3.1.1: MQTT-1.5.3-1 has neither a test"), "{problem}");
     }
@@ -162,7 +169,8 @@ mod tests {
         let column =
             || Column { broker: "x".to_owned(), verdicts: [known.clone()].into_iter().collect() };
         let (sources, previous) = (Sources::default(), Previous::default());
-        let page = Page { ours: column(), theirs: column(), sources, previous };
+        let full = String::new();
+        let page = Page { ours: column(), theirs: column(), sources, full, previous };
         let problem = page.render().unwrap_err().to_string();
         assert!(problem.contains("no test of the client cites MQTT-2.2.1-3"), "{problem}");
     }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
 
 use super::{
-    page::{Column, MOSQUITTO_LINE, unescape},
+    page::{Column, FULL_LINE, MOSQUITTO_LINE, unescape},
     tables::TABLES,
     verdicts::{KINDS, Verdict, Verdicts},
 };
@@ -57,6 +57,12 @@ impl Previous {
 
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The line about the last run at the catalogue's sizes.
+    pub(super) fn full_line(&self) -> String {
+        let line = self.text.lines().find(|line| line.starts_with(FULL_LINE));
+        line.map_or_else(|| format!("{FULL_LINE}none yet"), str::to_owned)
     }
 
     /// Mosquitto's verdicts, for the same statements and versions as ours.

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PasswordWarning {
-    /// Others than the owner may read or write the file, or the group may write it.
+    /// The group may write the file, or others may list it as a program.
     Permissions {
         /// The file.
         path: PathBuf,

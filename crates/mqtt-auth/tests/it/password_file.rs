@@ -204,9 +204,20 @@ fn weak_hashes_are_pointed_out() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_others_can_read_is_pointed_out() {
+fn a_file_that_everybody_can_read_or_write_is_refused() {
     let scratch = Scratch::file(DORA);
-    for (mode, is_warned) in [(0o644, true), (0o660, true), (0o640, false), (0o600, false)] {
+    for mode in [0o644, 0o602] {
+        scratch.set_mode(mode);
+        let refused = PasswordFile::load(scratch.path());
+        assert!(matches!(refused, Err(LoadError::Exposed { mode: found, .. }) if found == mode));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_its_group_can_write_is_pointed_out() {
+    let scratch = Scratch::file(DORA);
+    for (mode, is_warned) in [(0o660, true), (0o640, false), (0o600, false)] {
         scratch.set_mode(mode);
         let warnings = PasswordFile::load(scratch.path()).unwrap().warnings();
         assert_eq!(!warnings.is_empty(), is_warned, "{mode:o}: {warnings:?}");

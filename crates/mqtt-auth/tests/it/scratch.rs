@@ -33,7 +33,14 @@ impl Scratch {
     }
 
     pub(crate) fn write(&self, content: impl AsRef<[u8]>) {
+        let is_new = !self.path.exists();
         fs::write(&self.path, content).unwrap();
+        #[cfg(unix)]
+        if is_new {
+            self.set_mode(0o600);
+        }
+        #[cfg(not(unix))]
+        let _ = is_new;
     }
 
     pub(crate) fn text(&self) -> String {

@@ -1,6 +1,5 @@
 //! Group B, first half: CONNECT as it is written.
 
-use crate::harness::memory::{falls_below, resident_bytes};
 use crate::harness::prelude::*;
 use crate::shared::{connect, text, will};
 use crate::v5::auth::{METHOD, auth, challenged};
@@ -30,7 +29,7 @@ pub(super) const TESTS: &[Test] = &[
     test("B24", b24).with(Profile::Scram).slow(),
     test("B25", b25).with(Profile::Abuse).on(BOTH).slow(),
     test("B28", b28).with(Profile::Password).on(BOTH),
-    test("B29", b29).with(Profile::Abuse).on(BOTH),
+    test("B29", b29).with(Profile::Abuse).on(BOTH).wide(),
     test("B30", b30).on(BOTH).slow(),
     test("B35", b35).on(BOTH),
     test("B36", b36).with(Profile::Abuse).on(BOTH),
@@ -183,9 +182,9 @@ fn b17(t: &Story) -> Done {
         Props::new().with(prop::MESSAGE_EXPIRY, Value::Byte(1)),
     ] {
         let hello = t.hello("c").will(Will::new(t.topic("w"), "x").props(props));
-        for _ in 0..t.scaled(20_000, 200) {
-            t.refuse(&hello, EITHER)?;
-        }
+        t.costs_at_most(16, || {
+            t.together(4, |_| (0..t.scaled(50_000, 50)).try_for_each(|_| t.refuse(&hello, EITHER)))
+        })?;
     }
     Ok(())
 }
@@ -312,15 +311,15 @@ fn b28(t: &Story) -> Done {
 
 /// [B29] Keep alive 65,535 from 20,000 idle clients (SlowITe).
 fn b29(t: &Story) -> Done {
-    let count = t.scaled(9000, 1000);
-    let before = t.process.and_then(resident_bytes);
+    let count = t.scaled(19_000, 1000);
     let mut peers = Vec::new();
-    for index in 0..count {
-        peers.push(t.connect(&t.hello(&format!("i{index}")).keep_alive(65_535))?);
-    }
-    if let (Some(process), Some(before)) = (t.process, before) {
-        falls_below(process, before + u64::from(count) * 20 * 1024)?;
-    }
+    // 20 KiB for each.
+    t.costs_at_most(u64::from(count) * 20 / 1024, || {
+        for index in 0..count {
+            peers.push(t.connect(&t.hello(&format!("i{index}")).keep_alive(65_535))?);
+        }
+        Ok(())
+    })?;
     peers.iter_mut().try_for_each(Peer::ping)
 }
 
@@ -361,12 +360,14 @@ fn b35(t: &Story) -> Done {
 
 /// [B36] CONNECT then immediate FIN, 100,000 times.
 fn b36(t: &Story) -> Done {
-    for index in 0..t.scaled(30_000, 3000) {
-        let mut peer = t.open()?;
-        peer.send(&t.hello(&format!("{}", index % 10)).bytes());
-        peer.finish();
-    }
-    Ok(())
+    t.costs_at_most(16, || {
+        for index in 0..t.scaled(100_000, 3000) {
+            let mut peer = t.open()?;
+            peer.send(&t.hello(&format!("{}", index % 10)).bytes());
+            peer.finish();
+        }
+        Ok(())
+    })
 }
 
 /// [B39] Client id with HTML, newline, ANSI escape, 1 MB of them in logs and dashboards.

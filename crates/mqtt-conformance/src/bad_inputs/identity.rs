@@ -119,21 +119,16 @@ fn b32(t: &Story) -> Done {
 /// publish and subscribe load.
 fn b33(t: &Story) -> Done {
     let topic = t.topic("storm");
-    std::thread::scope(|scope| -> Done {
-        let rounds = || -> Done {
+    t.costs_at_most(16, || {
+        t.together(2, |_| {
             for _ in 0..t.scaled(30_000, 500) {
                 let mut peer = t.attempt(&t.hello("c"))?;
                 let _ = peer.connack();
+                peer.send(&subscribe(t.version, 1, &Props::new(), &[(&topic, 1)]));
                 peer.send_publish(Publish::new(&topic, "x"));
             }
             Ok(())
-        };
-        let one = scope.spawn(rounds);
-        let two = scope.spawn(rounds);
-        for thread in [one, two] {
-            thread.join().unwrap_or_else(|_| Err(Stop::Fail("a thread ended".to_owned())))?;
-        }
-        Ok(())
+        })
     })?;
     let mut last = t.client("c")?;
     last.listen(&topic, 1)?;
@@ -198,11 +193,18 @@ fn b41(t: &Story) -> Done {
 
 /// [B42] Refused CONNECT (bad id, bad password) 100,000 times, client keeps its socket open.
 fn b42(t: &Story) -> Done {
-    let mut open = Vec::new();
-    for _ in 0..t.scaled(3000, 100) {
-        let mut peer = t.attempt(&t.hello("c").password("wrong"))?;
-        peer.refused(connect::REFUSED)?;
-        open.push(peer);
-    }
+    t.costs_at_most(32, || {
+        t.together(8, |_| {
+            let mut open = std::collections::VecDeque::new();
+            for _ in 0..t.scaled(12_500, 20) {
+                let mut peer = t.attempt(&t.hello("c").password("wrong"))?;
+                peer.refused(connect::REFUSED)?;
+                open.push_back(peer);
+                // As many as the system has descriptors for, with all other tests beside.
+                open.truncate(open.len().min(200));
+            }
+            Ok(())
+        })
+    })?;
     t.client("after")?.ping()
 }

@@ -6,7 +6,7 @@ use crate::shared::session;
 use super::{BOTH, logs};
 
 pub(super) const TESTS: &[Test] = &[
-    test("F01", f01).with(Profile::Abuse).on(BOTH),
+    test("F01", f01).with(Profile::Abuse).on(BOTH).wide(),
     test("G01", g01).with(Profile::EmptyAcl).on(BOTH),
     test("G10", g10).with(Profile::Password).passive(),
 ];
@@ -15,13 +15,17 @@ pub(super) const TESTS: &[Test] = &[
 fn f01(t: &Story) -> Done {
     let mut old = t.client("old")?;
     let mut silent = Vec::new();
-    for _ in 0..t.scaled(9000, 1000) {
-        match t.open() {
-            Ok(peer) => silent.push(peer),
-            Err(_) => break,
+    let count = t.scaled(19_000, 1000);
+    // 16 KiB for each, before it is known who it is.
+    t.costs_at_most(u64::from(count) / 64, || {
+        for _ in 0..count {
+            match t.open() {
+                Ok(peer) => silent.push(peer),
+                Err(_) => break,
+            }
         }
-    }
-    old.ping()
+        old.ping()
+    })
 }
 
 /// [G01] Empty ACL file; ACL file with only blanks or comments.

@@ -100,6 +100,24 @@ impl Peer {
         }
     }
 
+    /// The server has ended the connection: behind all that it sent before is the end. What came is
+    /// not looked at.
+    pub(crate) fn drained(&mut self) -> Done {
+        let _ = self.stream.set_read_timeout(Some(PATIENCE));
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if is_timeout(error.kind()) => {
+                    fail!("expected the end of the connection, and it is open")
+                }
+                // Reset: the server did not wait.
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
     /// Closes the client's side for writing.
     pub(crate) fn finish(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);

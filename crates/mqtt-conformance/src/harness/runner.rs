@@ -49,8 +49,10 @@ pub fn run(options: &Options) -> Result<Report, String> {
     let (passive, active): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|c| c.test.passive);
     let (abuse, polite): (Vec<_>, Vec<_>) =
         active.into_iter().partition(|case| case.test.profile == Profile::Abuse);
+    let (wide, abuse): (Vec<_>, Vec<_>) =
+        abuse.into_iter().partition(|case| case.test.wide && options.full);
     let monitor = Arc::new(Monitor::default());
-    for (group, threads) in [(polite, options.threads), (abuse, 12), (passive, 8)] {
+    for (group, threads) in [(polite, options.threads), (abuse, 12), (wide, 1), (passive, 8)] {
         rows.extend(run_group(&fleet, &monitor, &group, threads));
     }
     blame(&monitor, &mut rows);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::broker::Fleet;
 use super::bytes::hex;
 use super::connect::Connect;
+use super::memory::{falls_below, resident_bytes};
 use super::passive::Monitor;
 use super::peer::Peer;
 use super::profile::Profile;
@@ -50,6 +51,31 @@ impl Story {
     /// The size that the catalogue names, or a smaller one where that would take long.
     pub(crate) fn scaled(&self, named: u32, smaller: u32) -> u32 {
         if self.fleet.options().full { named } else { smaller }
+    }
+
+    /// Whether the sizes that the catalogue names are asked for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.fleet.options().full
+    }
+
+    /// Does something, after which the broker is to hold no more than this above what it held before.
+    pub(crate) fn costs_at_most(&self, mebibytes: u64, play: impl FnOnce() -> Done) -> Done {
+        let before = self.process.and_then(resident_bytes);
+        play()?;
+        let Some((process, before)) = self.process.zip(before) else { return Ok(()) };
+        falls_below(process, before + (mebibytes << 20))
+    }
+
+    /// Does something in several threads at once, and fails as the first of them that does.
+    pub(crate) fn together(&self, workers: u32, work: impl Fn(u32) -> Done + Sync) -> Done {
+        std::thread::scope(|scope| {
+            let work = &work;
+            let threads: Vec<_> =
+                (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
+            threads.into_iter().try_for_each(|thread| {
+                thread.join().unwrap_or_else(|_| Err(Stop::Fail("a thread ended".to_owned())))
+            })
+        })
     }
 
     /// A client id of this test: at most 23 letters and digits.

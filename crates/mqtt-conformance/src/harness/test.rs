@@ -13,6 +13,8 @@ pub(crate) struct Test {
     pub(crate) profile: Profile,
     /// Starts first, because it waits long.
     pub(crate) slow: bool,
+    /// Runs by itself at the catalogue's sizes, because it takes all descriptors that there are.
+    pub(crate) wide: bool,
     /// Runs after all others, because it judges their traffic.
     pub(crate) passive: bool,
     /// The versions that it runs with; empty: that of its suite.
@@ -21,7 +23,8 @@ pub(crate) struct Test {
 
 /// A test that needs nothing special.
 pub(crate) const fn test(id: &'static str, run: fn(&Story) -> Done) -> Test {
-    Test { id, run, profile: Profile::Plain, slow: false, passive: false, versions: &[] }
+    let (slow, wide, passive) = (false, false, false);
+    Test { id, run, profile: Profile::Plain, slow, wide, passive, versions: &[] }
 }
 
 impl Test {
@@ -33,6 +36,11 @@ impl Test {
 
     pub(crate) const fn slow(mut self) -> Self {
         self.slow = true;
+        self
+    }
+
+    pub(crate) const fn wide(mut self) -> Self {
+        self.wide = true;
         self
     }
 

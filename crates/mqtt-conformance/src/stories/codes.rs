@@ -2,7 +2,7 @@
 
 use crate::harness::prelude::*;
 
-use super::told;
+use super::{BOTH, told};
 
 pub(super) const TESTS: &[Test] = &[
     test("S01", s01).with(Profile::SmallWindow),
@@ -12,6 +12,9 @@ pub(super) const TESTS: &[Test] = &[
     test("S25", s25),
     test("S26", s26),
     test("S27", s27).with(Profile::NoRetain),
+    test("S28", s28).with(Profile::Acl),
+    test("S30", s30).with(Profile::Password).on(BOTH),
+    test("S31", s31),
 ];
 
 /// [S01] More QoS 2 messages than the server's Receive Maximum: DISCONNECT 0x93 before the close.
@@ -108,4 +111,40 @@ fn s27(t: &Story) -> Done {
     same!(peer.props.number(prop::RETAIN_AVAILABLE), Some(0), "Retain Available");
     peer.send(&Publish::new(t.topic("a"), "x").retain().bytes(t.version));
     told(&mut peer, 0x9A)
+}
+
+/// [S28] Who asks for no words is told the code alone: DISCONNECT, PUBACK and CONNACK have no
+/// properties.
+fn s28(t: &Story) -> Done {
+    let mut peer = t.client("c")?;
+    let denied = format!("denied/{}", t.unique);
+    let id = peer.send_publish(Publish::new(&denied, "x").qos(1));
+    let puback = peer.until("PUBACK", |content| matches!(content, Content::Ack { kind: 4, .. }))?;
+    same!(puback.raw, Body::new().u16(id).u8(0x87).packet(0x40), "the PUBACK");
+    peer.send(&[0xD0, 0]);
+    let last = peer.until("DISCONNECT", |content| matches!(content, Content::Disconnect { .. }))?;
+    same!(last.raw, vec![0xE0, 1, 0x82], "the DISCONNECT");
+    let mut refused = t.attempt(&t.hello("r").with(|p| p.text(prop::AUTH_METHOD, "NOPE")))?;
+    let connack = refused.next()?;
+    same!(connack.raw, vec![0x20, 3, 0, 0x8C, 0], "the CONNACK");
+    Ok(())
+}
+
+/// [S30] A wrong password is refused with 0x05 in 3.1.1, and with 0x86 in 5.0.
+fn s30(t: &Story) -> Done {
+    let mut peer = t.attempt(&t.hello("c").password("wrong"))?;
+    let code = if t.version.is_v5() { 0x86 } else { 5 };
+    same!(peer.connack()?, code, "the code of the CONNACK");
+    peer.closed(&[])
+}
+
+/// [S31] A message that No Local alone holds back has a matching subscription: 0x00.
+fn s31(t: &Story) -> Done {
+    let topic = t.topic("own");
+    let mut peer = t.client("c")?;
+    peer.listen(&topic, 4)?;
+    for qos in [1, 2] {
+        same!(peer.publish(Publish::new(&topic, "x").qos(qos))?, 0, "the code");
+    }
+    peer.quiet()
 }

@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = &[
     test("S18", s18).on(BOTH),
     test("S19", s19).on(BOTH).slow(),
     test("S20", s20).on(BOTH),
+    test("S29", s29).on(BOTH),
 ];
 
 /// [S03] A will with a delay of 2 s comes after the delay, and not if the client is back before.
@@ -150,4 +151,24 @@ fn s20(t: &Story) -> Done {
         same!((again.id, again.qos, again.dup), (id, qos, true), "identifier, QoS and DUP");
     }
     peer.quiet()
+}
+
+/// [S29] A DISCONNECT that is sent right before the same client connects anew counts: no will, and
+/// no session where it ends it.
+fn s29(t: &Story) -> Done {
+    let topic = t.topic("will");
+    let mut observer = t.observer("o", &topic)?;
+    let (bye, hello): (&[u8], _) = if t.version.is_v5() {
+        (&[0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0], t.hello("c").resume().expiry(60))
+    } else {
+        (&[0xE0, 0], t.hello("c").resume())
+    };
+    let hello = hello.will(Will::new(&topic, "never"));
+    for round in 0..50 {
+        let mut peer = t.connect(&hello)?;
+        let expected = !t.version.is_v5() && round > 0;
+        same!(peer.session_present, expected, "Session Present");
+        peer.send(bye);
+    }
+    observer.quiet()
 }

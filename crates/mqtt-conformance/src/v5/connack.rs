@@ -120,6 +120,7 @@ fn mqtt5_3_2_2_22(t: &Story) -> Done {
 /// A refusal to a client that takes 20 bytes at most: smaller, or no CONNACK at all.
 fn small_refusal(t: &Story) -> Done {
     let hello = t.hello("c").password("wrong").maximum_packet_size(20);
+    let hello = hello.with(|p| p.byte(prop::REQUEST_PROBLEM_INFO, 1));
     let mut peer = t.attempt(&hello)?;
     loop {
         match peer.event(seconds(5))? {

@@ -301,7 +301,9 @@ fn others_go_on(t: &Story) -> Done {
 /// say more than it has to as long as it fits: the packet never exceeds the limit, and where it held
 /// nothing of the kind it comes as soon as there is room for it.
 fn fits(t: &Story, kind: u8, property: u8, provoke: impl Fn(&mut Peer)) -> Done {
-    let mut peer = t.client("loud")?;
+    // Words are for those who ask for them.
+    let words = |name| t.hello(name).with(|p| p.byte(prop::REQUEST_PROBLEM_INFO, 1));
+    let mut peer = t.connect(&words("loud"))?;
     let connack = peer.connack_length;
     provoke(&mut peer);
     let Some(packet) = provoked(&mut peer, kind)? else {
@@ -311,7 +313,7 @@ fn fits(t: &Story, kind: u8, property: u8, provoke: impl Fn(&mut Peer)) -> Done 
     let full = packet.raw.len();
     for limit in [connack, full - 1, full].map(|limit| limit.max(connack)) {
         let announced = u32::try_from(limit).unwrap_or(u32::MAX);
-        let mut peer = t.attempt(&t.hello("small").maximum_packet_size(announced))?;
+        let mut peer = t.attempt(&words("small").maximum_packet_size(announced))?;
         ensure!(peer.connack()? == 0, "limit {limit}: the CONNACK is a refusal");
         provoke(&mut peer);
         match provoked(&mut peer, kind)? {

@@ -64,9 +64,16 @@ impl ServerConfig {
 /// client that asked for some, if that fits too [MQTT-3.2.2-19].
 pub(super) fn refuse(out: &mut Output, negotiated: &Negotiated, why: &Violation) {
     let Negotiated { version, maximum_packet_size: limit, .. } = *negotiated;
+    let reason = match why.reason {
+        // 3.1.1 gives return code 4 to credentials that are malformed, and 5 to wrong ones.
+        ReasonCode::BAD_USER_NAME_OR_PASSWORD if version == Version::V311 => {
+            ReasonCode::NOT_AUTHORIZED
+        }
+        reason => reason,
+    };
     for reason_string in [Some(why.what).filter(|_| negotiated.wants_words()), None] {
         let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
-        let connack = ConnAck { session_present: false, reason: why.reason, properties };
+        let connack = ConnAck { session_present: false, reason, properties };
         if connack.encoded_len(version).is_ok_and(|len| len <= limit as usize) {
             // Encoding writes nothing when it fails, and this packet does not.
             let _ = connack.encode(version, out.tail());

@@ -43,7 +43,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) allow_anonymous: bool,
 
-    /// Let in the users of this file, see `surgemq passwd`
+    /// Let in the users of this file, see `surgemq passwd`; it is not to be open to everybody
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 
