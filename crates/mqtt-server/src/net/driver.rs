@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     core::{
+        cause::Cause,
         connection::Connection,
         login::{LoginAnswer, LoginJob},
     },
@@ -37,6 +38,9 @@ const SLICES: usize = 64;
 /// So many times in a row a task reads and writes before it lets others run.
 const TURNS: usize = 8;
 
+/// A connection that is taken over waits so long for what its client had sent before.
+const HEARING_MILLIS: u64 = 2;
+
 /// A slow reader has to take this many bytes to count as alive.
 const PROGRESS_BYTES: usize = 4096;
 
@@ -53,7 +57,23 @@ pub(crate) struct Driver<T> {
     /// With the deadline that it is set to.
     timer: Option<(Pin<Box<Sleep>>, Time)>,
     write: WriteWatch,
-    linger: Option<Time>,
+    ending: Option<Box<Ending>>,
+}
+
+/// How a connection ends, step by step.
+enum Ending {
+    /// It is taken over, and hears until then what its client had sent before.
+    Listens(Time),
+    /// Everything is written, and the client has until then to close.
+    Lingers(Time),
+}
+
+impl Ending {
+    const fn until(&self) -> Time {
+        match self {
+            Self::Listens(until) | Self::Lingers(until) => *until,
+        }
+    }
 }
 
 /// Notices a client that does not take what it is sent.
@@ -97,13 +117,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             stopping: Some(Box::pin(stopping)),
             timer: None,
             write: WriteWatch::default(),
-            linger: None,
+            ending: None,
         }
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Step {
         let now = self.shared.clock.now();
-        if let Some(until) = self.linger {
+        if let Some(&Ending::Lingers(until)) = self.ending.as_deref() {
             return self.poll_linger(until, now, cx);
         }
         let mut progress = self.poll_login(now, cx);
@@ -111,8 +131,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         self.poll_stopping(now, cx);
         self.connection.poll_arrival(Some(cx.waker()), now);
         if let Some(cause) = self.connection.take_deliveries(now) {
-            self.read_what_came(now, cx);
-            self.connection.go(cause, now);
+            self.poll_going(cause, now, cx);
         }
         match self.poll_write(now, cx) {
             Ok(wrote) => progress |= wrote,
@@ -122,7 +141,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             if !self.connection.output().is_empty() {
                 return if progress { Step::Progress } else { Step::Idle };
             }
-            self.linger = Some(now.after_millis(self.limits().linger_millis));
+            let until = now.after_millis(self.limits().linger_millis);
+            self.ending = Some(Box::new(Ending::Lingers(until)));
             return Step::Progress;
         }
         match self.poll_read(now, cx) {
@@ -233,9 +253,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         Ok(true)
     }
 
-    /// Reads what the client had sent before the connection was asked to go. A DISCONNECT that it
+    /// The connection was asked to go. What the client had sent before counts: a DISCONNECT that it
     /// sent before it connected anew, for one, says that there is no will [MQTT-3.1.2-10] and for how
-    /// long the session is kept.
+    /// long the session is kept. Whoever waits here for the bytes may hear of them later than somebody
+    /// else hears of the new connection, so a moment passes first.
+    fn poll_going(&mut self, cause: Cause, now: Time, cx: &mut Context<'_>) {
+        self.read_what_came(now, cx);
+        let until = now.after_millis(HEARING_MILLIS);
+        let ending = self.ending.get_or_insert_with(|| Box::new(Ending::Listens(until)));
+        if now >= ending.until() || cause != Cause::TakenOver || self.connection.is_closed() {
+            self.ending = None;
+            self.connection.go(cause, now);
+        }
+    }
+
     fn read_what_came(&mut self, now: Time, cx: &mut Context<'_>) {
         for _ in 0..TURNS {
             match self.poll_read(now, cx) {
@@ -269,7 +300,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
         let write_due = stuck.map(|since| since.after_millis(self.limits().write_timeout_millis));
-        let due = earliest(earliest(self.connection.poll_timeout(), write_due), self.linger);
+        let due = earliest(self.connection.poll_timeout(), write_due);
+        let due = earliest(due, self.ending.as_deref().map(Ending::until));
         let Some(due) = due else {
             self.timer = None;
             return Poll::Pending;
@@ -304,7 +336,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
                 Step::Over => return Poll::Ready(()),
                 Step::Progress => {}
                 Step::Idle => {
-                    if this.linger.is_none() && !this.connection.sleep(cx.waker()) {
+                    if this.ending.is_none() && !this.connection.sleep(cx.waker()) {
                         continue;
                     }
                     if this.poll_timer(cx).is_ready() {
