@@ -1,11 +1,11 @@
 //! Configuring a server.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use mqtt_auth::{AllowAll, Anonymous, Authenticator, Authorizer};
 use mqtt_session::{SessionStore, StoreError};
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use crate::{
     core::broker::{Broker, Parts},
@@ -24,6 +24,10 @@ use crate::{
 
 /// Where MQTT is on a WebSocket listener that names no path.
 const WEBSOCKET_PATH: &str = "/mqtt";
+
+/// So many clients may wait to be accepted; the operating system may know less. When many come at once,
+/// as after a restart, those behind are not heard and try again a second later.
+const BACKLOG: u32 = 4096;
 
 /// Builds a [`Server`]. What is not set has a default that works: everything in memory, anonymous
 /// clients that may do everything, no listener.
@@ -182,8 +186,31 @@ async fn bind(address: &str, origins: &[String]) -> Result<Listener, BindError> 
     let (transport, place) = parse(address, origins)
         .map_err(|why| BindError::Address { address: address.to_owned(), why })?;
     let listen = |source| BindError::Listen { address: address.to_owned(), source };
-    let socket = TcpListener::bind(place).await.map_err(listen)?;
+    let socket = open(place).await.map_err(listen)?;
     Ok(Listener { name: address.into(), socket, transport })
+}
+
+/// Listens at the first of the places that a name stands for where that is possible.
+async fn open(place: &str) -> io::Result<TcpListener> {
+    let mut failed = None;
+    for address in lookup_host(place).await? {
+        match open_at(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed
+        .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+}
+
+fn open_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose last connections are still about to end may be used again; on Windows this
+    // would mean that two programs may have it at once.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// `tcp://HOST:PORT`, `HOST:PORT` or `ws://HOST:PORT/PATH`: what is spoken there, and the place.
