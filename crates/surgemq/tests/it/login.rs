@@ -22,7 +22,7 @@ fn a_user_logs_in_with_the_password_of_the_file() {
     Process::start_with(words).finish().expect_success();
     for wrong in ["-u alice -P wrong", "-u carol -P s3cret", ""] {
         let old = broker.tool(&format!("pub -V 311 -t a -n {wrong}")).finish();
-        old.expect_failure(4, "Bad User Name or Password");
+        old.expect_failure(5, "0x87 Not authorized");
         let new = broker.tool(&format!("pub -V 5 -t a -n {wrong}")).finish();
         new.expect_failure(134, "0x86 Bad User Name or Password");
     }
@@ -36,7 +36,7 @@ fn anonymous_clients_may_come_in_beside_users() {
     let broker = Broker::start(&options);
     broker.publish("-t a -n");
     broker.publish("-t a -n -u alice -P s3cret");
-    broker.tool("pub -t a -n -u alice -P wrong").finish().expect_failure(4, "Bad User Name");
+    broker.tool("pub -t a -n -u alice -P wrong").finish().expect_failure(5, "Not authorized");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_line_for_scram_is_good_for_the_password_too() {
 
     let broker = Broker::start(&format!("--password-file {}", path.display()));
     broker.publish("-t a -n -u alice -P s3cret");
-    broker.tool("pub -t a -n -u alice -P wrong").finish().expect_failure(4, "Bad User Name");
+    broker.tool("pub -t a -n -u alice -P wrong").finish().expect_failure(5, "Not authorized");
 }
 
 #[cfg(unix)]
