@@ -39,7 +39,9 @@ fn a_killed_broker_has_what_it_acknowledged() {
 
 #[test]
 fn a_directory_that_cannot_be_made_is_named_with_what_to_do() {
-    let file = data_dir("in-the-way");
+    let scratch = data_dir("in-the-way");
+    std::fs::create_dir_all(&scratch).unwrap();
+    let file = scratch.join("file");
     std::fs::write(&file, "not a directory").unwrap();
     let dir = file.join("data");
     let arguments = format!("serve --listen 127.0.0.1:0 --data-dir {}", dir.display());
