@@ -16,6 +16,9 @@ const SCRATCH_BYTES: usize = 256 * 1024;
 /// The longest time without a look at the deadline.
 const POLL_MAX: Duration = Duration::from_millis(20);
 
+/// A load that sends by the clock is awake so long before a message is due: to be woken takes time.
+const AWAKE: Duration = Duration::from_micros(50);
+
 /// The clients of a run.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -133,7 +136,7 @@ impl Engine {
         let Some(due) = self.publishers().filter_map(Publisher::next_due).min() else {
             return Ok(POLL_MAX);
         };
-        match due.saturating_sub(nanos(self.epoch.elapsed())) {
+        match due.saturating_sub(nanos(self.epoch.elapsed() + AWAKE)) {
             0 => Ok(Duration::ZERO),
             after => alarm.set(Duration::from_nanos(after), POLL_MAX),
         }
