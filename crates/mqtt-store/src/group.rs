@@ -222,7 +222,7 @@ impl Builder<'_> {
 }
 
 /// Packets as the engine takes them. Large parts of what was read from a publisher are kept as they
-/// are; small ones are copied, so that they do not keep a buffer of 64 KiB alive.
+/// are; small ones are copied, so that they do not keep alive all that was read with them.
 fn packets(frames: &Bytes) -> Slice {
     const SMALL: usize = 16 * 1024;
     if frames.len() < SMALL { Slice::from(&**frames) } else { Slice::from(frames.clone()) }

@@ -267,6 +267,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 
+    /// Reads and works off what is there now, within the turns that a task has.
     fn read_what_came(&mut self, now: Time, cx: &mut Context<'_>) {
         for _ in 0..TURNS {
             match self.poll_read(now, cx) {
