@@ -39,8 +39,9 @@ const SETTLING: Duration = Duration::from_secs(300);
 /// How long nothing may happen before it is looked whether something is missing.
 const QUIET: Duration = Duration::from_millis(150);
 
-/// How long nothing may happen before what is missing will not come any more.
-const LONG_QUIET: Duration = Duration::from_secs(5);
+/// How long nothing may happen before what is missing will not come any more: it is waited for only
+/// where something is missing, so a machine that others have may take its time.
+const LONG_QUIET: Duration = Duration::from_secs(30);
 
 /// How often the histories are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
