@@ -9,7 +9,7 @@
 //! The contract: after each `handle_*`, run what [`Connection::poll_login`] asks for, call
 //! [`Connection::take_deliveries`], and write the output. Nothing here waits.
 
-use std::{collections::VecDeque, sync::Arc, task::Waker};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc, task::Waker};
 
 use bytes::BytesMut;
 use mqtt_auth::Exchange;
@@ -29,7 +29,7 @@ use super::{
     login::{Credentials, LoginJob, Peer},
     pressure::{Answer, Pressure},
     replay::Replay,
-    route::{Route, RouteCache},
+    route::{NOWHERE, Route, Routes},
     slot::{Exchanged, Report, Slot},
     traffic::Traffic,
 };
@@ -40,8 +40,8 @@ pub(crate) struct Connection {
     pub(super) endpoint: ServerEndpoint,
     pub(super) peer: Peer,
     pub(super) stage: Stage,
-    /// One for each QoS, as the access rules may tell them apart.
-    routes: Option<Box<[RouteCache; 3]>>,
+    /// Nothing before the first message.
+    routes: Option<Box<Routes>>,
     pub(super) traffic: Traffic,
     /// What happened to messages on this side of the endpoint.
     pub(super) done: Option<Box<Ledger>>,
@@ -174,13 +174,17 @@ impl Connection {
         let before = buf.len();
         self.endpoint.handle_input(buf, now);
         self.traffic.bytes_received += (before - buf.len()) as u64;
-        let mut joined: Option<(RunSpan, Route)> = None;
+        self.renew_routes();
+        let mut joined: Option<(RunSpan, NonZeroU32)> = None;
         while let Some(event) = self.endpoint.poll_event(now) {
             if let ServerEvent::Span(span) = event {
-                let route = self.route(&span);
-                let joins = joined
-                    .as_mut()
-                    .is_some_and(|(run, first)| first.goes_with(&route) && run.join(&span));
+                if span.class().is_none() && self.are_routes_full() {
+                    self.publish_span(joined.take(), now);
+                    self.forget_routes();
+                }
+                let route = span.class().unwrap_or_else(|| self.classify(&span));
+                let joins =
+                    joined.as_mut().is_some_and(|(run, first)| *first == route && run.join(&span));
                 if !joins {
                     self.publish_span(joined.replace((span, route)), now);
                 }
@@ -188,38 +192,59 @@ impl Connection {
             }
             self.publish_span(joined.take(), now);
             self.handle_event(event, now);
+            self.renew_routes();
         }
         self.publish_span(joined, now);
         self.flush(now);
         self.note_end(now);
     }
 
-    fn route(&mut self, span: &RunSpan) -> Route {
-        let Self { broker, endpoint, routes, stage, .. } = self;
-        let topic = endpoint.span_topic(span);
-        let Stage::Open(client) = stage else { return Route::nowhere() };
-        let routes = routes.get_or_insert_default();
-        let Some(routes) = routes.get_mut(usize::from(span.qos().bits())) else {
-            return Route::nowhere();
-        };
-        let look_ahead = || broker.look_ahead(topic, endpoint.topics_ahead());
-        routes.route(topic, broker.generations(), look_ahead, || {
-            let name = std::str::from_utf8(topic).ok();
-            let name = name.and_then(|name| TopicNameRef::with_limit(name, usize::MAX).ok());
-            let Some(name) = name else { return Route::nowhere() };
-            if !broker.may_publish(client.slot.subject(), name, span.qos(), false) {
-                return Route::nowhere();
-            }
-            let receivers = broker.receivers(Some(client.slot.id), name);
-            Route { allowed: true, receivers: Arc::new(receivers) }
-        })
+    /// Sees to it that what is remembered of topics holds. Where others subscribe while the input is
+    /// worked off, its messages are as if they had come before.
+    fn renew_routes(&mut self) {
+        let generations = self.broker.generations();
+        if self.routes.as_ref().is_some_and(|routes| routes.are_over(generations)) {
+            self.forget_routes();
+        }
     }
 
-    fn publish_span(&mut self, joined: Option<(RunSpan, Route)>, now: Time) {
+    fn are_routes_full(&self) -> bool {
+        self.routes.as_ref().is_some_and(|routes| routes.are_full())
+    }
+
+    fn forget_routes(&mut self) {
+        if let Some(routes) = &mut self.routes {
+            routes.start_anew(self.broker.generations());
+            self.endpoint.forget_classes();
+        }
+    }
+
+    /// Works out who gets the messages of a topic that is not remembered.
+    fn classify(&mut self, span: &RunSpan) -> NonZeroU32 {
+        let Self { broker, endpoint, routes, stage, .. } = self;
+        let Stage::Open(client) = stage else { return NOWHERE };
+        let topic = endpoint.span_topic(span);
+        let look_ahead = || broker.look_ahead(topic, endpoint.topics_ahead());
+        let route = routes.get_or_insert_default().add(look_ahead, || {
+            let name = std::str::from_utf8(topic).ok();
+            let name = name.and_then(|name| TopicNameRef::with_limit(name, usize::MAX).ok());
+            let allowed = name
+                .filter(|name| broker.may_publish(client.slot.subject(), *name, span.qos(), false));
+            allowed.map_or_else(Route::default, |name| Route {
+                allowed: true,
+                receivers: broker.receivers(Some(client.slot.id), name),
+            })
+        });
+        endpoint.classify(span, route);
+        route
+    }
+
+    fn publish_span(&mut self, joined: Option<(RunSpan, NonZeroU32)>, now: Time) {
         let Some((span, route)) = joined else { return };
         let Some(run) = self.endpoint.run(&span) else { return };
         self.traffic.published += u64::from(run.count());
-        let reason = if route.allowed {
+        let route = self.routes.as_ref().and_then(|routes| routes.get(route));
+        let reason = if let Some(route) = route.filter(|route| route.allowed) {
             let Self { broker, traffic, pressure, transaction, .. } = self;
             let behind = pressure.receivers(run.qos());
             broker.hand_out(&run, &route.receivers, now, traffic, behind, transaction)
@@ -537,16 +562,5 @@ impl Drop for Connection {
     /// A connection that is dropped in the middle leaves its session in order all the same.
     fn drop(&mut self) {
         self.handle_gone(self.now);
-    }
-}
-
-impl Route {
-    fn nowhere() -> Self {
-        Self { allowed: false, receivers: Arc::default() }
-    }
-
-    /// Whether messages of both routes may travel in one run.
-    fn goes_with(&self, other: &Self) -> bool {
-        self.allowed == other.allowed && Arc::ptr_eq(&self.receivers, &other.receivers)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,16 +14,18 @@ use mqtt_packet::QoS;
 use super::slot::Slot;
 use crate::routing::Subscription;
 
-/// A connection remembers the routes of so many topics.
+/// A connection remembers so many routes.
 const REMEMBERED_MAX: usize = 256;
 
-/// Who gets the messages that one publisher sends to one topic.
-#[derive(Clone)]
+/// The number that no route has.
+pub(crate) const NOWHERE: NonZeroU32 = NonZeroU32::MAX;
+
+/// Who gets the messages that one publisher sends to some topics.
+#[derive(Default)]
 pub(crate) struct Route {
     /// Whether the publisher may publish there.
     pub(crate) allowed: bool,
-    /// Shared among the topics of a connection that have the same receivers.
-    pub(crate) receivers: Arc<Receivers>,
+    pub(crate) receivers: Receivers,
 }
 
 /// Receivers of messages.
@@ -88,16 +91,24 @@ impl Group {
     }
 }
 
-impl Receivers {
-    /// The same for receivers that are the same. Two that are not may have the same one, so who
-    /// finds it compares.
+impl Route {
+    /// The same for routes that are the same. Two that are not may have the same one, so who finds
+    /// it compares.
     fn fingerprint(&self) -> u64 {
-        let ids = self.direct.iter().map(|target| target.slot.id.0);
-        ids.fold(0, |print: u64, id| {
+        let ids = self.receivers.direct.iter().map(|target| target.slot.id.0);
+        ids.fold(u64::from(self.allowed), |print, id| {
             (print ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
         })
     }
 
+    /// Whether messages of both may travel in one run. The members of a group take turns, so each
+    /// topic that has one goes by itself.
+    fn is_same(&self, other: &Self) -> bool {
+        self.allowed == other.allowed && self.receivers.is_same(&other.receivers)
+    }
+}
+
+impl Receivers {
     fn is_same(&self, other: &Self) -> bool {
         self.groups.is_empty()
             && other.groups.is_empty()
@@ -107,68 +118,72 @@ impl Receivers {
     }
 }
 
-/// The routes of the topics that a connection published to last.
+/// The routes of the topics that a connection published to last. The endpoint knows their numbers as
+/// the classes of topics.
 ///
 /// They hold as long as the generations of the subscriptions and of the access rules stay what they
 /// were, so in the steady state finding the receivers of a batch is a compare.
 #[derive(Default)]
-pub(crate) struct RouteCache {
+pub(crate) struct Routes {
     generations: (u64, u64),
     /// So many of the next topics were looked ahead for.
     ahead: usize,
-    routes: HashMap<Box<[u8]>, Route, foldhash::fast::RandomState>,
-    /// The receivers of these routes, each once, by [`Receivers::fingerprint`].
-    receivers: HashMap<u64, Arc<Receivers>, foldhash::fast::RandomState>,
+    /// The first has the number 1.
+    routes: Vec<Route>,
+    /// The numbers of routes by [`Route::fingerprint`].
+    known: HashMap<u64, NonZeroU32, foldhash::fast::RandomState>,
 }
 
-impl RouteCache {
-    /// The route of `topic`, worked out by `find` if it is not remembered. Before that `look_ahead`
-    /// may see to the topics behind it; it answers how many they are.
-    pub(crate) fn route(
+impl Routes {
+    /// Whether the routes are out of date.
+    pub(crate) fn are_over(&self, generations: (u64, u64)) -> bool {
+        self.generations != generations
+    }
+
+    /// Whether there is no room for another route.
+    pub(crate) const fn are_full(&self) -> bool {
+        self.routes.len() >= REMEMBERED_MAX
+    }
+
+    /// Forgets all routes. No number means anything then.
+    pub(crate) fn start_anew(&mut self, generations: (u64, u64)) {
+        self.generations = generations;
+        // The room is kept: it is needed again at once.
+        self.routes.clear();
+        self.known.clear();
+    }
+
+    /// The route with this number.
+    pub(crate) fn get(&self, number: NonZeroU32) -> Option<&Route> {
+        self.routes.get(number.get() as usize - 1)
+    }
+
+    /// The number of a topic's route, which `find` works out. Before that `look_ahead` may see to the
+    /// topics behind it; it answers how many they are.
+    pub(crate) fn add(
         &mut self,
-        topic: &[u8],
-        generations: (u64, u64),
         look_ahead: impl FnOnce() -> usize,
         find: impl FnOnce() -> Route,
-    ) -> Route {
-        if self.generations != generations {
-            self.generations = generations;
-            self.clear();
+    ) -> NonZeroU32 {
+        match self.ahead.checked_sub(1) {
+            Some(ahead) => self.ahead = ahead,
+            None => self.ahead = look_ahead(),
         }
-        let is_seen_to = self.ahead > 0;
-        self.ahead = self.ahead.saturating_sub(1);
-        if let Some(route) = self.routes.get(topic) {
-            return route.clone();
+        let route = find();
+        let fingerprint = route.fingerprint();
+        let known = self.known.get(&fingerprint).copied();
+        let same = |number| self.get(number).is_some_and(|known| known.is_same(&route));
+        if let Some(number) = known.filter(|number| same(*number)) {
+            return number;
         }
-        if !is_seen_to {
-            self.ahead = look_ahead();
+        let is_alone = !route.receivers.groups.is_empty();
+        self.routes.push(route);
+        let count = u32::try_from(self.routes.len()).unwrap_or(u32::MAX);
+        let number = NonZeroU32::new(count).unwrap_or(NOWHERE);
+        if !is_alone {
+            self.known.insert(fingerprint, number);
         }
-        self.remember(topic, find())
-    }
-
-    fn remember(&mut self, topic: &[u8], mut route: Route) -> Route {
-        if self.routes.len() >= REMEMBERED_MAX {
-            // The room is kept: it is needed again at once.
-            self.routes.clear();
-            self.receivers.clear();
-        }
-        // Topics with the same receivers share them: their messages may travel in one run.
-        if route.receivers.groups.is_empty() {
-            let fingerprint = route.receivers.fingerprint();
-            let known =
-                self.receivers.entry(fingerprint).or_insert_with(|| route.receivers.clone());
-            if known.is_same(&route.receivers) {
-                route.receivers = known.clone();
-            }
-        }
-        self.routes.insert(topic.into(), route.clone());
-        route
-    }
-
-    /// Forgets everything, and with it the slots that the routes hold.
-    pub(crate) fn clear(&mut self) {
-        self.routes = HashMap::default();
-        self.receivers = HashMap::default();
+        number
     }
 }
 
@@ -178,21 +193,49 @@ mod tests {
 
     #[test]
     fn topics_are_looked_ahead_for_once() {
-        let mut cache = RouteCache::default();
-        let (mut found, mut looked) = (Vec::new(), Vec::new());
-        for topic in [b"a", b"b", b"c", b"d", b"a", b"e"] {
+        let mut routes = Routes::default();
+        let mut looked = Vec::new();
+        for topic in ["a", "b", "c", "d", "e"] {
             let look_ahead = || {
                 looked.push(topic);
                 2
             };
-            let find = || {
-                found.push(topic);
-                Route { allowed: false, receivers: Arc::default() }
-            };
-            cache.route(topic, (1, 1), look_ahead, find);
+            routes.add(look_ahead, Route::default);
         }
-        assert_eq!(found, [b"a", b"b", b"c", b"d", b"e"]);
         // The first one saw to two more, and so did the fourth.
-        assert_eq!(looked, [b"a", b"d"]);
+        assert_eq!(looked, ["a", "d"]);
+    }
+
+    #[test]
+    fn routes_that_are_the_same_have_one_number() {
+        let mut routes = Routes::default();
+        let mut number = |route| routes.add(|| 0, || route).get();
+        let group = || Group { members: Vec::new(), turn: Arc::default() };
+        let to_group = || Route {
+            allowed: true,
+            receivers: Receivers { groups: vec![group()], ..Receivers::default() },
+        };
+        assert_eq!(number(Route::default()), 1);
+        assert_eq!(number(Route { allowed: true, ..Route::default() }), 2);
+        assert_eq!(number(Route { allowed: true, ..Route::default() }), 2);
+        assert_eq!([number(to_group()), number(to_group())], [3, 4]);
+    }
+
+    #[test]
+    fn routes_hold_for_their_generations_and_are_limited() {
+        let mut routes = Routes::default();
+        assert!(routes.are_over((1, 1)));
+        routes.start_anew((1, 1));
+        assert!(!routes.are_over((1, 1)) && routes.are_over((1, 2)) && routes.are_over((2, 1)));
+        let group = || Group { members: Vec::new(), turn: Arc::default() };
+        while !routes.are_full() {
+            let receivers = Receivers { groups: vec![group()], ..Receivers::default() };
+            let number = routes.add(|| 0, || Route { allowed: true, receivers });
+            assert!(routes.get(number).is_some());
+        }
+        assert_eq!(routes.routes.len(), REMEMBERED_MAX);
+        routes.start_anew((1, 1));
+        assert!(!routes.are_full() && routes.get(NonZeroU32::MIN).is_none());
+        assert!(routes.get(NOWHERE).is_none());
     }
 }

@@ -15,19 +15,17 @@
 mod answer;
 mod config;
 mod connecting;
+mod handshake;
 mod open;
 mod request;
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use mqtt_packet::{
-    AckProperties, ConnAck, Connect, DecodeErrorKind, Packet, PacketId, ReasonCode, SubAck,
-    UnsubAck, Version, frame,
-};
+use mqtt_packet::{AckProperties, Packet, PacketId, ReasonCode, SubAck, UnsubAck};
 
 use self::{
-    answer::{connect_version, connect_wishes, refuse, words_for, write_auth},
+    answer::{refuse, words_for},
     connecting::Connecting,
     open::Open,
 };
@@ -39,7 +37,7 @@ use crate::{
     delivery::Delivery,
     inbox::Held,
     ledger::{DropReason, Ledger},
-    link::{Gate, Incoming, Link, LinkOptions, Role, RunSpan},
+    link::{Gate, Incoming, Link, RunSpan},
     negotiated::Negotiated,
     output::Output,
     run::Run,
@@ -256,155 +254,31 @@ impl ServerEndpoint {
         }
     }
 
-    fn handle_connect(&mut self, buf: &mut BytesMut) -> Result<(), Violation> {
-        let limit = self.config.connect_bytes_max.min(self.config.maximum_packet_size);
-        let State::AwaitConnect { request, .. } = &mut self.state else { return Ok(()) };
-        let first = buf.first().copied().unwrap_or(0x10);
-        if first >> 4 != 1 {
-            let what = "the first packet is not CONNECT";
-            return Err(Violation::protocol("MQTT-3.1.0-1", what));
-        }
-        let Some(header) = frame::peek(buf, limit)? else { return Ok(()) };
-        if buf.len() < header.total_len() {
-            return Ok(());
-        }
-        let packet = buf.split_to(header.total_len());
-        let body = packet.get(header.header_len..).unwrap_or_default();
-        let parsed = Connect::parse(header.first, body).map_err(Violation::from);
-        let checked = parsed.and_then(|connect| {
-            let request = ConnectRequest::new(&connect, self.config.topic_levels_max)?;
-            request.check_will(self.config.maximum_qos, self.config.retain_available)?;
-            Ok(request)
-        });
-        match checked {
-            Ok(checked) => *request = Some(Box::new(checked)),
-            Err(violation) => {
-                // The refusal takes its form from the version that the packet names.
-                let mut whole = packet;
-                std::mem::swap(buf, &mut whole);
-                return Err(violation);
-            }
-        }
-        Ok(())
-    }
-
-    /// A CONNECT that cannot be taken is refused in the form of its version, as far as that is
-    /// known and permitted [MQTT-3.1.4-1].
-    fn refuse_violation(&mut self, buf: &mut BytesMut, violation: Violation) {
-        let (version, asked) = (connect_version(buf), connect_wishes(buf));
-        buf.clear();
-        let mut out = Output::default();
-        let form = |version| Negotiated { version, ..asked };
-        match version {
-            Some(Ok(Version::V5)) => refuse(&mut out, &form(Version::V5), &violation),
-            // 3.1.1 has a return code for few things; for the others the close must do.
-            Some(Ok(version)) if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
-                refuse(&mut out, &form(version), &violation);
-            }
-            // Return code 1 in the form of 3.1.1, which both standards permit: a bridge that sets
-            // the bridge bit falls back on it (D31-02).
-            Some(Err(DecodeErrorKind::UnsupportedProtocolLevel { .. })) => {
-                let reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
-                refuse(&mut out, &form(Version::V311), &Violation { reason, ..violation });
-            }
-            _ => {}
-        }
-        self.state = State::Connecting(Box::new(Connecting {
-            deadline: Time::ZERO,
-            negotiated: Negotiated::new(Version::V311),
-            method: None,
-            awaits_auth: false,
-            auth: Some(ServerEvent::Failed(violation)),
-            out,
-        }));
-    }
-
-    /// Accepts the connection: CONNACK, then what the session left unacknowledged.
-    pub fn accept(&mut self, accept: Accept<'_>, now: Time) {
-        let State::Connecting(connecting) = &mut self.state else { return };
-        let negotiated = connecting.negotiated;
-        let mut out = std::mem::take(&mut connecting.out);
-        let method = connecting.method.take().map(String::into_boxed_str);
-        let connack = ConnAck {
-            session_present: accept.session_present,
-            reason: ReasonCode::SUCCESS,
-            properties: self.config.announce(&accept, method.as_deref()),
-        };
-        let Ok(len) = connack.encoded_len(negotiated.version) else { return };
-        if len > negotiated.maximum_packet_size as usize
-            || connack.encode(negotiated.version, out.tail()).is_err()
-        {
-            // Not even the CONNACK fits: there is no way to talk to this client.
-            self.close(Output::default());
-            return;
-        }
-        let options = LinkOptions {
-            maximum_packet_size: self.config.maximum_packet_size,
-            receive_maximum: negotiated.version.is_v5().then_some(self.config.receive_maximum),
-            topic_alias_maximum: self.config.topic_alias_maximum,
-            topic_levels_max: self.config.topic_levels_max,
-            role: Role::Server,
-            takes_problem_information: true,
-            gate: accept.gate,
-        };
-        let mut link = Link::new(negotiated, accept.session, &options);
-        link.out = out;
-        link.resume(now);
-        self.state = State::Open(Box::new(Open {
-            link,
-            method,
-            last_packet: now,
-            session_expiry_secs: accept.session_expiry_secs,
-        }));
-    }
-
-    /// Refuses the connection with a 5.0 reason code, which older versions get as the return code
-    /// that comes nearest.
-    pub fn refuse(&mut self, why: Violation) {
-        if let State::Connecting(connecting) = &mut self.state {
-            let mut out = std::mem::take(&mut connecting.out);
-            let negotiated = &connecting.negotiated;
-            refuse(&mut out, negotiated, &why);
-            self.close(out);
-        }
-    }
-
-    /// Goes on with enhanced authentication: AUTH 0x18 [MQTT-4.12.0-2].
-    pub fn challenge(&mut self, data: &[u8]) {
-        self.auth(ReasonCode::CONTINUE_AUTHENTICATION, data);
-    }
-
-    /// A re-authentication succeeded: AUTH 0x00.
-    pub fn reauthenticated(&mut self, data: &[u8]) {
-        self.auth(ReasonCode::SUCCESS, data);
-    }
-
-    /// Writes AUTH. A client that cannot take it cannot be authenticated, and is told so.
-    fn auth(&mut self, reason: ReasonCode, data: &[u8]) {
-        let written = match &mut self.state {
-            State::Connecting(connecting) => {
-                connecting.awaits_auth = true;
-                let Connecting { out, negotiated, method, .. } = &mut **connecting;
-                write_auth(out, negotiated, reason, method.as_deref(), data)
-            }
-            State::Open(open) => open.auth(reason, data),
-            _ => true,
-        };
-        if !written {
-            let what = "an AUTH that the client does not take";
-            let why = Violation::new(ReasonCode::PACKET_TOO_LARGE, "MQTT-3.1.2-24", what);
-            self.disconnect(why);
-        }
-    }
-
-    /// The topics of messages that were read and have not come out as events yet, as bytes that are
-    /// not checked: a hint at what comes next.
+    /// The topics of messages that were read and have not come out as events yet, but for those that
+    /// have a class, as bytes that are not checked: a hint at what comes next.
     pub fn topics_ahead(&self) -> impl Iterator<Item = &[u8]> {
         let link = match &self.state {
             State::Open(open) => Some(&open.link),
             _ => None,
         };
         link.into_iter().flat_map(Link::topics_ahead)
+    }
+
+    /// Says of which class this span's topic is, at its QoS and until
+    /// [`ServerEndpoint::forget_classes`]: messages whose topics are of one class come in one span,
+    /// which then names it ([`RunSpan::class`]). For topics whose messages go to the same receivers.
+    pub fn classify(&mut self, span: &RunSpan, class: NonZeroU32) {
+        if let State::Open(open) = &mut self.state {
+            open.link.classify(span, class);
+        }
+    }
+
+    /// Takes back every class. It has to be called before the next event where what was said holds
+    /// no longer.
+    pub fn forget_classes(&mut self) {
+        if let State::Open(open) = &mut self.state {
+            open.link.forget_classes();
+        }
     }
 
     /// The topic of a span of the input at hand: a checked topic name.

@@ -27,6 +27,8 @@ mod races;
 #[cfg(test)]
 mod retained;
 #[cfg(test)]
+mod rounds;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod shared;

@@ -1,80 +1,21 @@
-//! The part of a connection that is the same for both roles: input cut into runs, acknowledgements
-//! in both directions, output.
+//! What a connection reads: whole packets, messages joined to spans, acknowledgements worked off.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{num::NonZeroU32, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{
-    Ack, DecodeError, PacketId, PacketType, PublishProperties, QoS, RawPublish, ReasonCode,
-    Version, ack::encode_short, frame,
+    Ack, PacketId, PacketType, PublishProperties, QoS, RawPublish, ReasonCode, frame,
 };
 use mqtt_topics::TopicNameRef;
 
+use super::{Gate, Link, Role, RunSpan, SHORT_ACK};
 use crate::{
-    alias::{ReceivedAliases, SentAliases},
-    delivery::Delivery,
-    ledger::{DropReason, Ledger},
-    negotiated::Negotiated,
-    output::Output,
-    reason_string::refuse_message,
     receiver::Admission,
-    run::{MessageParts, Run, Wire},
-    sender::{Acknowledged, Lost},
-    session::Session,
+    run::{MessageParts, Run},
+    sender::Acknowledged,
     time::Time,
-    transmit::Transmit,
     violation::Violation,
 };
-
-/// Consecutive PUBLISH packets of one QoS that can be handed on as they are: a part of the input.
-///
-/// Made into a [`Run`] by the endpoint's `run`, after as many as possible were joined.
-#[derive(Clone, Debug)]
-pub struct RunSpan {
-    range: Range<usize>,
-    topic: Range<usize>,
-    qos: QoS,
-    count: u32,
-    largest: u32,
-}
-
-impl RunSpan {
-    /// How many messages there are.
-    #[must_use]
-    pub const fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// Length of the packets, in bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.range.len()
-    }
-
-    /// Whether there is no message; never true.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.range.is_empty()
-    }
-
-    /// The QoS of the messages.
-    #[must_use]
-    pub const fn qos(&self) -> QoS {
-        self.qos
-    }
-
-    /// Takes `next` in, if it stands right behind in the same input and has the same QoS; for
-    /// messages of different topics that go to the same receivers.
-    pub fn join(&mut self, next: &Self) -> bool {
-        let joins = self.range.end == next.range.start && self.qos == next.qos;
-        if joins {
-            self.range.end = next.range.end;
-            self.count += next.count;
-            self.largest = self.largest.max(next.largest);
-        }
-        joins
-    }
-}
 
 /// What the input holds next.
 #[derive(Debug)]
@@ -89,72 +30,6 @@ pub(crate) enum Incoming {
     Control(u8, Bytes),
 }
 
-/// Length of an acknowledgement without a reason, in bytes.
-const SHORT_ACK: usize = 4;
-
-/// One side of an open connection.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) negotiated: Negotiated,
-    pub(crate) session: Session,
-    pub(crate) out: Output,
-    /// What became of messages since the last report; nothing while the connection is idle.
-    done: Option<Box<Ledger>>,
-    /// Whole packets; none but the last `handle_input` brought.
-    input: Bytes,
-    at: usize,
-    input_error: Option<DecodeError>,
-    /// The largest packet that is read, in bytes.
-    maximum_packet_size: u32,
-    topic_levels_max: usize,
-    received_aliases: ReceivedAliases,
-    sent_aliases: SentAliases,
-    /// Messages that were given up, for a client: it waits for each of them.
-    pub(crate) lost: Option<Box<VecDeque<Lost>>>,
-    role: Role,
-    takes_problem_information: bool,
-    gate: Gate,
-    /// Acknowledgements that wait for a disk, since they were last taken.
-    gated: Option<Box<BytesMut>>,
-}
-
-/// Which acknowledgements the owner of a connection is handed, to send them when what they say is
-/// safe on a disk. PUBACK and PUBREC of new messages are always the owner's to send.
-#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
-pub enum Gate {
-    /// None.
-    #[default]
-    Open,
-    /// PUBREC for a message that came before: the one that was handed on may not be safe yet.
-    Repeats,
-    /// These, PUBREL and PUBCOMP: the state that they tell of is part of a session on a disk.
-    Closed,
-}
-
-/// Which side of a connection this is.
-#[derive(Copy, Clone, Eq, PartialEq, Debug)]
-pub(crate) enum Role {
-    /// It forwards messages, so it takes out of them what is for itself, and it does not care which
-    /// of its own messages were acknowledged.
-    Server,
-    /// It wants messages with all that stands in them, and to know what became of its own.
-    Client,
-}
-
-/// What one side announced or simply does.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct LinkOptions {
-    pub(crate) maximum_packet_size: u32,
-    /// Receive Maximum; `None` where the peer knows none.
-    pub(crate) receive_maximum: Option<u16>,
-    pub(crate) topic_alias_maximum: u16,
-    pub(crate) topic_levels_max: usize,
-    pub(crate) role: Role,
-    /// Whether acknowledgements may carry a Reason String and User Properties [MQTT-3.1.2-29].
-    pub(crate) takes_problem_information: bool,
-    pub(crate) gate: Gate,
-}
-
 /// What to do with the packet at hand.
 enum Step {
     /// It joined the run.
@@ -167,35 +42,6 @@ enum Step {
 }
 
 impl Link {
-    pub(crate) fn new(negotiated: Negotiated, session: Session, options: &LinkOptions) -> Self {
-        let mut link = Self {
-            negotiated,
-            session,
-            out: Output::default(),
-            done: None,
-            input: Bytes::new(),
-            at: 0,
-            input_error: None,
-            maximum_packet_size: options.maximum_packet_size,
-            topic_levels_max: options.topic_levels_max,
-            received_aliases: ReceivedAliases::new(options.topic_alias_maximum),
-            sent_aliases: SentAliases::new(negotiated.topic_alias_maximum),
-            lost: (options.role == Role::Client).then(Box::default),
-            role: options.role,
-            takes_problem_information: options.takes_problem_information,
-            gate: options.gate,
-            gated: None,
-        };
-        link.session.receiver.start(options.receive_maximum);
-        link
-    }
-
-    /// Takes up the session of an earlier connection in place of the new one.
-    pub(crate) fn adopt(&mut self, mut session: Session) {
-        session.receiver.start(self.session.receiver.maximum());
-        self.session = session;
-    }
-
     /// Takes all whole packets out of `buf`; answers how many bytes that were.
     pub(crate) fn handle_input(&mut self, buf: &mut BytesMut) -> usize {
         debug_assert!(self.at == self.input.len(), "the input before was not read to its end");
@@ -263,18 +109,20 @@ impl Link {
         let topic = topic_at..topic_at + publish.topic.len();
         let plain = !publish.retain && publish.properties.is_empty() && !publish.topic.is_empty();
         let (qos, id) = (publish.qos, publish.packet_id);
+        let known = self.topics.as_ref().and_then(|topics| topics.place(publish.topic));
+        let class = known.and_then(|place| self.topics.as_ref()?.class(place, qos));
         let joins = match span {
             Some(span) if !plain || span.qos != qos => return Ok(Some(Step::Next)),
-            Some(span) if self.input.get(span.topic.clone()) != Some(publish.topic) => {
-                return Ok(Some(Step::Next));
-            }
-            Some(_) => true,
+            Some(span) if span.class.is_some() && span.class == class => true,
+            Some(span) if self.input.get(span.topic.clone()) == Some(publish.topic) => true,
+            Some(_) => return Ok(Some(Step::Next)),
             None => false,
         };
         if !joins && !plain {
             return self.message(place, now).map(Some);
         }
-        if !joins {
+        // A topic that has a class was checked when it got it.
+        if !joins && class.is_none() {
             let text = publish.check()?.topic;
             check_topic(text, self.topic_levels_max)?;
         }
@@ -289,6 +137,9 @@ impl Link {
         }
         let largest = u32::try_from(place.len()).unwrap_or(u32::MAX);
         self.at = place.end;
+        if let (Some(topics), Some(known)) = (&mut self.topics, known) {
+            topics.went_to(known);
+        }
         let span = match span {
             Some(span) => {
                 span.range.end = place.end;
@@ -296,25 +147,28 @@ impl Link {
                 span.largest = span.largest.max(largest);
                 span
             }
-            None => span.insert(RunSpan { range: place, topic, qos, count: 1, largest }),
+            None => span.insert(RunSpan { range: place, topic, qos, count: 1, largest, class }),
         };
         self.join_alike(span);
         Ok(Some(Step::Joined))
     }
 
-    /// Takes packets into a span that differ from its first one in identifier and payload alone, as
-    /// a publisher's messages mostly do. Whatever is not such a packet is looked at in full.
+    /// Takes packets into a span that differ from its first one in identifier, payload and a topic of
+    /// the same class alone, as a publisher's messages mostly do. Whatever is not such a packet is
+    /// looked at in full.
     fn join_alike(&mut self, span: &mut RunSpan) {
         const DUP: u8 = 0b1000;
-        let Self { input, session, negotiated, at, .. } = self;
+        let Self { input, session, negotiated, topics, at, .. } = self;
         let first = input.get(span.range.start).map(|first| first & !DUP);
-        let topic = input.get(span.topic.start - 2..span.topic.end).unwrap_or_default();
+        let name = input.get(span.topic.clone()).unwrap_or_default();
         let is_v5 = negotiated.version.is_v5();
+        let mut topics = topics.as_deref_mut().filter(|_| span.class.is_some());
         let packet = |at: usize| {
             let rest = input.get(at..)?;
             let header = frame::peek(rest, u32::MAX).ok()??;
             let body = rest.get(header.header_len..header.total_len())?;
-            let behind = body.strip_prefix(topic).filter(|_| Some(header.first) == first)?;
+            let (len, behind) = body.split_first_chunk().filter(|_| Some(header.first) == first)?;
+            let (topic, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
             let (id, behind) = match span.qos {
                 QoS::AtMostOnce => (None, behind),
                 _ => {
@@ -322,12 +176,22 @@ impl Link {
                     (Some(PacketId::new(u16::from_be_bytes(*id))?), behind)
                 }
             };
-            (!is_v5 || behind.first() == Some(&0)).then_some((header.total_len(), id))
+            (!is_v5 || behind.first() == Some(&0)).then_some((header.total_len(), topic, id))
         };
-        while let Some((len, id)) = packet(*at) {
+        while let Some((len, topic, id)) = packet(*at) {
+            let known = topics.as_ref().and_then(|topics| {
+                let place = topics.place(topic)?;
+                (topics.class(place, span.qos) == span.class).then_some(place)
+            });
+            if known.is_none() && topic != name {
+                break;
+            }
             let admitted = id.map(|id| session.receiver.admit(span.qos, id));
             if !matches!(admitted, None | Some(Ok(Admission::New))) {
                 break;
+            }
+            if let (Some(topics), Some(place)) = (&mut topics, known) {
+                topics.went_to(place);
             }
             *at += len;
             span.count += 1;
@@ -479,11 +343,27 @@ impl Link {
         self.input.get(span.topic.clone()).unwrap_or_default()
     }
 
-    /// The topics of the PUBLISH packets that come next, each once where it is repeated; up to the
-    /// next packet of another kind. They are not checked.
+    /// Says that messages with this span's topic and QoS are of a class: a later span holds messages
+    /// of one class, whatever their topics are.
+    pub(crate) fn classify(&mut self, span: &RunSpan, class: NonZeroU32) {
+        let name = self.input.get(span.topic.clone()).unwrap_or_default();
+        self.topics.get_or_insert_default().classify(name, span.qos, class);
+    }
+
+    /// Takes back what was said of topics.
+    pub(crate) fn forget_classes(&mut self) {
+        if let Some(topics) = &mut self.topics {
+            topics.forget();
+        }
+    }
+
+    /// The topics without a class of the PUBLISH packets that come next, each once where it is
+    /// repeated; up to the next packet of another kind. They are not checked.
     pub(crate) fn topics_ahead(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.input.get(self.at..).unwrap_or_default();
         let mut last = &b""[..];
+        let is_known =
+            |topic| self.topics.as_ref().is_some_and(|topics| topics.place(topic).is_some());
         std::iter::from_fn(move || {
             loop {
                 let header = frame::peek(rest, u32::MAX).ok()??;
@@ -494,7 +374,7 @@ impl Link {
                 }
                 let (len, topic) = body.split_first_chunk()?;
                 let topic = topic.get(..usize::from(u16::from_be_bytes(*len)))?;
-                if topic != last {
+                if topic != last && !is_known(topic) {
                     last = topic;
                     return Some(topic);
                 }
@@ -516,114 +396,6 @@ impl Link {
         } else {
             self.input.slice(range)
         }
-    }
-
-    /// Answers the messages of a run, as their QoS asks for [MQTT-3.3.4-1].
-    pub(crate) fn acknowledge(&mut self, run: &Run, reason: ReasonCode) {
-        let packet = match run.qos() {
-            QoS::AtMostOnce => return,
-            QoS::AtLeastOnce => PacketType::PubAck,
-            QoS::ExactlyOnce => PacketType::PubRec,
-        };
-        let version = self.negotiated.version;
-        let words = self.words(reason);
-        let out = self.out.tail();
-        out.reserve(run.count() as usize * SHORT_ACK);
-        for id in run.packet_ids() {
-            match words {
-                None => encode_short(packet, id, reason, version, out),
-                Some(words) => {
-                    let ack = Ack::new(id, reason);
-                    refuse_message(out, &self.negotiated, packet, ack, words);
-                }
-            }
-            self.session.receiver.answered(run.qos(), id, reason);
-        }
-    }
-
-    /// What a server says to a client beside a reason code.
-    fn words(&self, reason: ReasonCode) -> Option<&'static str> {
-        let says = reason.is_error() && self.role == Role::Server && self.negotiated.wants_words();
-        says.then(|| reason.name())
-    }
-
-    /// Sends messages, or keeps them until the window opens.
-    pub(crate) fn deliver(&mut self, delivery: Delivery, now: Time) {
-        self.transmit(now, |session, tx| session.sender.send(delivery, tx));
-    }
-
-    /// Sends again what the connection before left unacknowledged.
-    pub(crate) fn resume(&mut self, now: Time) {
-        self.transmit(now, |session, tx| session.sender.resume(tx));
-    }
-
-    pub(crate) fn transmit<T>(
-        &mut self,
-        now: Time,
-        act: impl FnOnce(&mut Session, &mut Transmit<'_>) -> T,
-    ) -> T {
-        let Self { negotiated, session, out, done, sent_aliases, lost, gate, gated, .. } = self;
-        let lost = lost.as_deref_mut();
-        let done = done.get_or_insert_default();
-        let gated = (*gate == Gate::Closed).then(|| gated.get_or_insert_default().as_mut());
-        let aliases = sent_aliases;
-        act(session, &mut Transmit { out, aliases, negotiated, done, lost, gated, now })
-    }
-
-    /// Acknowledgements that wait for a disk.
-    pub(crate) fn take_gated(&mut self) -> Bytes {
-        self.gated.as_mut().map(|gated| gated.split().freeze()).unwrap_or_default()
-    }
-
-    /// The connection is over: what waits for the socket is lost, and counted.
-    pub(crate) fn end(&mut self) -> (Session, Ledger) {
-        let mut done = self.take_done();
-        done.drop_messages(DropReason::ConnectionLost, self.out.messages());
-        self.out = Output::default();
-        (std::mem::take(&mut self.session), done)
-    }
-
-    pub(crate) fn done_mut(&mut self) -> &mut Ledger {
-        self.done.get_or_insert_default()
-    }
-
-    /// What became of messages since the last call.
-    pub(crate) fn take_done(&mut self) -> Ledger {
-        self.done.as_deref_mut().map(std::mem::take).unwrap_or_default()
-    }
-
-    /// The socket took `bytes` of the output.
-    pub(crate) fn advance_output(&mut self, bytes: usize) {
-        let delivered = self.out.advance(bytes);
-        if delivered > 0 {
-            self.done_mut().delivered += delivered;
-        }
-    }
-
-    /// Gives unused memory back.
-    pub(crate) fn shrink(&mut self) {
-        self.out.shrink();
-        self.session.shrink();
-        self.done.take_if(|done| **done == Ledger::default());
-        self.gated = None;
-        if self.at == self.input.len() {
-            self.input = Bytes::new();
-            self.at = 0;
-        }
-    }
-
-    fn wire(&self) -> Wire {
-        self.negotiated.wire()
-    }
-}
-
-impl Link {
-    pub(crate) const fn version(&self) -> Version {
-        self.negotiated.version
-    }
-
-    pub(crate) const fn takes_problem_information(&self) -> bool {
-        self.takes_problem_information
     }
 }
 
