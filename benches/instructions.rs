@@ -6,7 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "no input but our own")]
 
-use std::{collections::VecDeque, env, hint::black_box};
+use std::{collections::VecDeque, env, hint::black_box, num::NonZeroU32};
 
 use bytes::BytesMut;
 use mqtt_packet::{
@@ -28,11 +28,12 @@ const SUBSCRIPTIONS: u32 = 10_000;
 /// A name, and what is done so many rounds for it.
 type Work = (&'static str, fn(u32));
 
-const WORKS: [Work; 9] = [
+const WORKS: [Work; 10] = [
     ("frames of a read", split),
     ("publish with properties, parsed and written", publish),
-    ("session, in, qos 0", |rounds| take_in(QoS::AtMostOnce, rounds)),
-    ("session, in, qos 1", |rounds| take_in(QoS::AtLeastOnce, rounds)),
+    ("session, in, qos 0", |rounds| take_in(QoS::AtMostOnce, 1, rounds)),
+    ("session, in, qos 0, fifty topics", |rounds| take_in(QoS::AtMostOnce, 50, rounds)),
+    ("session, in, qos 1", |rounds| take_in(QoS::AtLeastOnce, 1, rounds)),
     ("session, out, qos 1", |rounds| give_out(QoS::AtLeastOnce, rounds)),
     ("session, out, qos 2", |rounds| give_out(QoS::ExactlyOnce, rounds)),
     ("inbox, qos 0", inbox),
@@ -91,14 +92,18 @@ fn publish(rounds: u32) {
     }
 }
 
-/// A read full of messages becomes runs, and they are acknowledged.
-fn take_in(qos: QoS, rounds: u32) {
+/// A read full of messages becomes runs, and they are acknowledged. All topics have the same
+/// receivers.
+fn take_in(qos: QoS, topics: u16, rounds: u32) {
     let mut endpoint = opened();
     for _ in 0..rounds {
-        let mut read = messages(qos, 1);
+        let mut read = messages(qos, topics);
         endpoint.handle_input(&mut read, Time::ZERO);
         while let Some(event) = endpoint.poll_event(Time::ZERO) {
             let ServerEvent::Span(span) = event else { continue };
+            if span.class().is_none() {
+                endpoint.classify(&span, NonZeroU32::MIN);
+            }
             let run = endpoint.run(&span).unwrap();
             endpoint.acknowledge(&run, ReasonCode::SUCCESS);
             black_box(run);
@@ -190,16 +195,18 @@ fn find(filter: fn(u32) -> String, rounds: u32) {
     assert_eq!(found, rounds * u32::from(BATCH));
 }
 
-/// A batch of PUBLISH packets, with identifiers from `first` on.
-fn messages(qos: QoS, first: u16) -> BytesMut {
+/// A batch of PUBLISH packets that go round so many topics.
+fn messages(qos: QoS, topics: u16) -> BytesMut {
+    let topics: Vec<String> =
+        (0..topics).map(|number| format!("site/7/pump/{number:02}/pressure")).collect();
     let mut bytes = BytesMut::new();
-    for id in first..first + BATCH {
+    for (id, topic) in (1..=BATCH).zip(topics.iter().cycle()) {
         let publish = RawPublish {
             dup: false,
             qos,
             retain: false,
             packet_id: PacketId::new(id).filter(|_| qos > QoS::AtMostOnce),
-            topic: b"site/7/pump/42/pressure",
+            topic: topic.as_bytes(),
             properties: &[],
             payload: &[b'x'; 64],
         };

@@ -179,18 +179,19 @@ impl Link {
             (!is_v5 || behind.first() == Some(&0)).then_some((header.total_len(), topic, id))
         };
         while let Some((len, topic, id)) = packet(*at) {
-            let known = topics.as_ref().and_then(|topics| {
-                let place = topics.place(topic)?;
-                (topics.class(place, span.qos) == span.class).then_some(place)
-            });
-            if known.is_none() && topic != name {
-                break;
-            }
+            let place = match &topics {
+                Some(topics) => match topics.place(topic) {
+                    Some(place) if topics.class(place, span.qos) == span.class => Some(place),
+                    _ => break,
+                },
+                None if topic == name => None,
+                None => break,
+            };
             let admitted = id.map(|id| session.receiver.admit(span.qos, id));
             if !matches!(admitted, None | Some(Ok(Admission::New))) {
                 break;
             }
-            if let (Some(topics), Some(place)) = (&mut topics, known) {
+            if let (Some(topics), Some(place)) = (&mut topics, place) {
                 topics.went_to(place);
             }
             *at += len;

@@ -15,6 +15,8 @@ pub(crate) struct Topics {
     places: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
     /// Where the last message went.
     last: usize,
+    /// Where the next one goes, if it does what it did before.
+    guess: usize,
 }
 
 #[derive(Debug)]
@@ -31,11 +33,10 @@ impl Topics {
     /// Where a topic stands, if it is remembered.
     #[inline]
     pub(crate) fn place(&self, name: &[u8]) -> Option<usize> {
-        let guess = self.topics.get(self.last)?.next;
-        if self.topics.get(guess).is_some_and(|topic| *topic.name == *name) {
-            return Some(guess);
+        match self.topics.get(self.guess) {
+            Some(topic) if *topic.name == *name => Some(self.guess),
+            _ => self.places.get(name).copied(),
         }
-        self.places.get(name).copied()
     }
 
     /// The class of the topic at `place`.
@@ -47,10 +48,13 @@ impl Topics {
     /// A message went to the topic at `place`.
     #[inline]
     pub(crate) fn went_to(&mut self, place: usize) {
-        if let Some(last) = self.topics.get_mut(self.last) {
+        if place != self.guess
+            && let Some(last) = self.topics.get_mut(self.last)
+        {
             last.next = place;
         }
         self.last = place;
+        self.guess = self.topics.get(place).map_or(0, |topic| topic.next);
     }
 
     /// Remembers what the owner says of a topic that was checked.
@@ -59,8 +63,8 @@ impl Topics {
             Some(place) => *place,
             None => self.add(name),
         };
-        let classes = self.topics.get_mut(place).map(|topic| &mut topic.classes);
-        if let Some(of_qos) = classes.and_then(|it| it.get_mut(usize::from(qos.bits()))) {
+        let topic = self.topics.get_mut(place);
+        if let Some(of_qos) = topic.and_then(|it| it.classes.get_mut(usize::from(qos.bits()))) {
             *of_qos = Some(class);
         }
         self.went_to(place);
@@ -81,7 +85,7 @@ impl Topics {
         // The room is kept: it is needed again at once.
         self.topics.clear();
         self.places.clear();
-        self.last = 0;
+        (self.last, self.guess) = (0, 0);
     }
 }
 
