@@ -8,15 +8,13 @@
 
 use std::{collections::VecDeque, env, hint::black_box, num::NonZeroU32};
 
+use benches::opened;
 use bytes::BytesMut;
 use mqtt_packet::{
-    Connect, ConnectProperties, PacketId, PacketType, Publish, PublishProperties, QoS, RawPublish,
-    ReasonCode, UserProperties, Version, ack, frame,
+    PacketId, PacketType, Publish, PublishProperties, QoS, RawPublish, ReasonCode, UserProperties,
+    Version, ack, frame,
 };
-use mqtt_session::{
-    Accept, Delivery, Inbox, InboxLimits, MessageParts, Run, ServerConfig, ServerEndpoint,
-    ServerEvent, Time,
-};
+use mqtt_session::{Delivery, Inbox, InboxLimits, MessageParts, Run, ServerEvent, Time};
 use mqtt_topics::{SubscriptionTree, TopicFilter, TopicName};
 
 /// Messages in one round.
@@ -95,7 +93,7 @@ fn publish(rounds: u32) {
 /// A read full of messages becomes runs, and they are acknowledged. All topics have the same
 /// receivers.
 fn take_in(qos: QoS, topics: u16, rounds: u32) {
-    let mut endpoint = opened();
+    let mut endpoint = opened(Version::V311);
     for _ in 0..rounds {
         let mut read = messages(qos, topics);
         endpoint.handle_input(&mut read, Time::ZERO);
@@ -114,8 +112,8 @@ fn take_in(qos: QoS, topics: u16, rounds: u32) {
 
 /// A run goes to a receiver, which acknowledges every message.
 fn give_out(qos: QoS, rounds: u32) {
-    let mut endpoint = opened();
-    let mut publisher = opened();
+    let mut endpoint = opened(Version::V311);
+    let mut publisher = opened(Version::V311);
     let mut read = messages(qos, 1);
     publisher.handle_input(&mut read, Time::ZERO);
     let Some(ServerEvent::Span(span)) = publisher.poll_event(Time::ZERO) else { return };
@@ -213,25 +211,4 @@ fn messages(qos: QoS, topics: u16) -> BytesMut {
         publish.encode(&[], Version::V311, &mut bytes).unwrap();
     }
     bytes
-}
-
-fn opened() -> ServerEndpoint {
-    let mut endpoint = ServerEndpoint::new(ServerConfig::default(), Time::ZERO);
-    let connect = Connect {
-        version: Version::V311,
-        clean_start: true,
-        keep_alive_secs: 0,
-        client_id: "bench",
-        will: None,
-        user_name: None,
-        password: None,
-        properties: ConnectProperties::default(),
-    };
-    let mut bytes = BytesMut::new();
-    connect.encode(&mut bytes).unwrap();
-    endpoint.handle_input(&mut bytes, Time::ZERO);
-    assert!(matches!(endpoint.poll_event(Time::ZERO), Some(ServerEvent::Connect(_))));
-    endpoint.accept(Accept::default(), Time::ZERO);
-    endpoint.advance_output(endpoint.output().len());
-    endpoint
 }

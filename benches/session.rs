@@ -10,34 +10,12 @@ use std::{cell::Cell, hint::black_box};
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-use mqtt_packet::{Connect, ConnectProperties, PacketId, QoS, RawPublish, Version};
-use mqtt_session::{
-    Accept, Delivery, MessageParts, Run, ServerConfig, ServerEndpoint, ServerEvent, Time,
-};
+use benches::opened;
+use mqtt_packet::{PacketId, QoS, RawPublish, Version};
+use mqtt_session::{Delivery, MessageParts, Run, ServerEndpoint, ServerEvent, Time};
 
 const READ_BYTES: usize = 64 * 1024;
 const BATCH: u32 = 256;
-
-fn opened(version: Version) -> ServerEndpoint {
-    let mut endpoint = ServerEndpoint::new(ServerConfig::default(), Time::ZERO);
-    let connect = Connect {
-        version,
-        clean_start: true,
-        keep_alive_secs: 0,
-        client_id: "bench",
-        will: None,
-        user_name: None,
-        password: None,
-        properties: ConnectProperties::default(),
-    };
-    let mut bytes = BytesMut::new();
-    connect.encode(&mut bytes).unwrap();
-    endpoint.handle_input(&mut bytes, Time::ZERO);
-    assert!(matches!(endpoint.poll_event(Time::ZERO), Some(ServerEvent::Connect(_))));
-    endpoint.accept(Accept::default(), Time::ZERO);
-    endpoint.advance_output(endpoint.output().len());
-    endpoint
-}
 
 /// One read full of PUBLISH packets to so many topics in turn, and how many there are.
 fn read(version: Version, qos: QoS, topics: u32, payload: usize) -> (Bytes, u64) {

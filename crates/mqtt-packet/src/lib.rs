@@ -76,6 +76,7 @@ mod connect;
 mod decode_error;
 mod disconnect;
 mod encode_error;
+mod filters;
 pub mod frame;
 mod packet;
 mod packet_id;
@@ -109,6 +110,7 @@ pub use crate::{
     decode_error::{DecodeError, DecodeErrorKind},
     disconnect::{Disconnect, DisconnectProperties},
     encode_error::EncodeError,
+    filters::Filters,
     packet::Packet,
     packet_id::PacketId,
     packet_type::PacketType,

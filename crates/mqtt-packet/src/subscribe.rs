@@ -1,13 +1,11 @@
 //! SUBSCRIBE: a client asks for subscriptions (section 3.8).
 
-use std::fmt;
-
 use bytes::BytesMut;
 use nom::number::complete::be_u8;
 
 use crate::{
-    DecodeError, DecodeErrorKind, EncodeError, PacketId, PacketType, SubscriptionOptions,
-    UserProperties, Version,
+    DecodeError, EncodeError, PacketId, PacketType, SubscriptionOptions, UserProperties, Version,
+    filters::{Entry, Filters, filters},
     parse::{self, Parsed, fail, plain},
     property::Owner,
     property_set::property_set,
@@ -36,72 +34,12 @@ property_set! {
     }
 }
 
-/// The filters of a SUBSCRIBE with their options, in order. Only their text is checked.
-///
-/// Two are equal if they have the same content, however it is held.
-#[derive(Copy, Clone)]
-pub struct SubscribeFilters<'a>(Filters<'a>);
+/// The filters of a SUBSCRIBE with their options.
+pub type SubscribeFilters<'a> = Filters<'a, (&'a str, SubscriptionOptions)>;
 
-#[derive(Copy, Clone)]
-enum Filters<'a> {
-    /// A payload that was read through once, and in which version.
-    Payload(&'a [u8], Version),
-    /// Filters to write.
-    List(&'a [(&'a str, SubscriptionOptions)]),
-}
-
-impl<'a> SubscribeFilters<'a> {
-    /// Filters to write.
-    #[must_use]
-    pub const fn new(list: &'a [(&'a str, SubscriptionOptions)]) -> Self {
-        Self(Filters::List(list))
-    }
-
-    /// The filters and their options, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, SubscriptionOptions)> + Clone + use<'a> {
-        let (mut payload, version, list): (&[u8], _, &[_]) = match self.0 {
-            Filters::Payload(payload, version) => (payload, version, &[]),
-            Filters::List(list) => (&[], Version::V5, list),
-        };
-        // The payload was read through before, so that it can only end, not fail.
-        let in_payload = std::iter::from_fn(move || {
-            let (rest, item) = plain(filter(payload, version)).ok()?;
-            payload = rest;
-            Some(item)
-        });
-        in_payload.chain(list.iter().copied())
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
-    }
-}
-
-impl<'a> From<&'a [(&'a str, SubscriptionOptions)]> for SubscribeFilters<'a> {
-    fn from(list: &'a [(&'a str, SubscriptionOptions)]) -> Self {
-        Self::new(list)
-    }
-}
-
-impl PartialEq for SubscribeFilters<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl Eq for SubscribeFilters<'_> {}
-
-impl fmt::Debug for SubscribeFilters<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+impl<'a> Entry<'a> for (&'a str, SubscriptionOptions) {
+    fn read(input: &'a [u8], version: Version) -> Option<(&'a [u8], Self)> {
+        plain(filter(input, version)).ok()
     }
 }
 
@@ -144,19 +82,9 @@ fn subscribe(input: &[u8], version: Version) -> Parsed<'_, Subscribe<'_>> {
     } else {
         (input, SubscribeProperties::default())
     };
-    let (rest, filters) = filters(input, version)?;
+    let (rest, filters) =
+        filters(input, version, PacketType::Subscribe, |input| filter(input, version))?;
     Ok((rest, Subscribe { packet_id, properties, filters }))
-}
-
-fn filters(input: &[u8], version: Version) -> Parsed<'_, SubscribeFilters<'_>> {
-    if input.is_empty() {
-        return fail(DecodeErrorKind::NoFilters { packet: PacketType::Subscribe }, input);
-    }
-    let mut rest = input;
-    while !rest.is_empty() {
-        (rest, _) = filter(rest, version)?;
-    }
-    Ok((rest, SubscribeFilters(Filters::Payload(input, version))))
 }
 
 /// A topic filter and its options (section 3.8.3).

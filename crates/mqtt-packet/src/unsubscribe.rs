@@ -1,12 +1,11 @@
 //! UNSUBSCRIBE: a client ends subscriptions (section 3.10).
 
-use std::fmt;
-
 use bytes::BytesMut;
 
 use crate::{
-    DecodeError, DecodeErrorKind, EncodeError, PacketId, PacketType, UserProperties, Version,
-    parse::{self, Parsed, fail, plain},
+    DecodeError, EncodeError, PacketId, PacketType, UserProperties, Version,
+    filters::{Entry, Filters, filters},
+    parse::{self, Parsed, plain},
     property::Owner,
     property_set::property_set,
     sink::{self, Body, Sink},
@@ -32,72 +31,12 @@ property_set! {
     }
 }
 
-/// The filters of an UNSUBSCRIBE, in order. Only their text is checked.
-///
-/// Two are equal if they have the same content, however it is held.
-#[derive(Copy, Clone)]
-pub struct UnsubscribeFilters<'a>(Filters<'a>);
+/// The filters of an UNSUBSCRIBE.
+pub type UnsubscribeFilters<'a> = Filters<'a, &'a str>;
 
-#[derive(Copy, Clone)]
-enum Filters<'a> {
-    /// A payload that was read through once.
-    Payload(&'a [u8]),
-    /// Filters to write.
-    List(&'a [&'a str]),
-}
-
-impl<'a> UnsubscribeFilters<'a> {
-    /// Filters to write.
-    #[must_use]
-    pub const fn new(list: &'a [&'a str]) -> Self {
-        Self(Filters::List(list))
-    }
-
-    /// The filters, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
-        let (mut payload, list): (&[u8], &[_]) = match self.0 {
-            Filters::Payload(payload) => (payload, &[]),
-            Filters::List(list) => (&[], list),
-        };
-        // The payload was read through before, so that it can only end, not fail.
-        let in_payload = std::iter::from_fn(move || {
-            let (rest, filter) = plain(parse::text(payload)).ok()?;
-            payload = rest;
-            Some(filter)
-        });
-        in_payload.chain(list.iter().copied())
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
-    }
-}
-
-impl<'a> From<&'a [&'a str]> for UnsubscribeFilters<'a> {
-    fn from(list: &'a [&'a str]) -> Self {
-        Self::new(list)
-    }
-}
-
-impl PartialEq for UnsubscribeFilters<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl Eq for UnsubscribeFilters<'_> {}
-
-impl fmt::Debug for UnsubscribeFilters<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+impl<'a> Entry<'a> for &'a str {
+    fn read(input: &'a [u8], _: Version) -> Option<(&'a [u8], Self)> {
+        plain(parse::text(input)).ok()
     }
 }
 
@@ -139,19 +78,8 @@ fn unsubscribe(input: &[u8], version: Version) -> Parsed<'_, Unsubscribe<'_>> {
     } else {
         (input, UnsubscribeProperties::default())
     };
-    let (rest, filters) = filters(input)?;
+    let (rest, filters) = filters(input, version, PacketType::Unsubscribe, parse::text)?;
     Ok((rest, Unsubscribe { packet_id, properties, filters }))
-}
-
-fn filters(input: &[u8]) -> Parsed<'_, UnsubscribeFilters<'_>> {
-    if input.is_empty() {
-        return fail(DecodeErrorKind::NoFilters { packet: PacketType::Unsubscribe }, input);
-    }
-    let mut rest = input;
-    while !rest.is_empty() {
-        (rest, _) = parse::text(rest)?;
-    }
-    Ok((rest, UnsubscribeFilters(Filters::Payload(input))))
 }
 
 impl Body for Unsubscribe<'_> {

@@ -29,6 +29,8 @@ const SECRET: usize = 3;
 const FILTERS: [(&str, &[usize]); 4] =
     [("a", &[0]), ("a/#", &[0, 1]), ("#", &[0, 1, 2, SECRET]), ("c", &[2])];
 const MESSAGES_MAX: usize = 12;
+/// So many messages are published in one write, and one more.
+const ROUND_MAX: usize = 8;
 /// Every payload of the model has this length, and nobody else's.
 const PAYLOAD_LEN: usize = 100;
 /// The most bytes that an intruder says at once: too few for a payload of the model.
@@ -51,9 +53,11 @@ enum Op {
         who: usize,
         filter: usize,
     },
+    /// Publishes so many messages in one write, to this topic and those behind it in turn.
     Publish {
         who: usize,
         topic: usize,
+        count: usize,
         qos: u8,
         retain: bool,
     },
@@ -125,7 +129,11 @@ impl Op {
                 Self::Noise { v5: first & 1 > 0, bytes: bytes.to_vec() }
             }
             12 if flag => Self::Crash { who, topic, qos },
-            _ => Self::Publish { who, topic, qos, retain: flag },
+            15 => {
+                let count = 2 + usize::from(first >> 4) % ROUND_MAX;
+                Self::Publish { who, topic, count, qos, retain: flag }
+            }
+            _ => Self::Publish { who, topic, count: 1, qos, retain: flag },
         })
     }
 }
@@ -212,7 +220,9 @@ impl Model {
             }
             Op::Subscribe { who, filter, qos } => self.subscribe(who, filter, qos),
             Op::Unsubscribe { who, filter } => self.unsubscribe(who, filter),
-            Op::Publish { who, topic, qos, retain } => self.publish(who, topic, qos, retain),
+            Op::Publish { who, topic, count, qos, retain } => {
+                self.publish(who, topic, count, qos, retain);
+            }
             Op::Reads { who, reads } => {
                 if let Some(client) = self.online(who) {
                     self.world.reads(client, reads);
@@ -246,7 +256,7 @@ impl Model {
         }
         let before = self.sent.len();
         self.world.writes = false;
-        self.publish(who, topic, qos, false);
+        self.publish(who, topic, 1, qos, false);
         self.take_acks(who);
         let open: HashSet<_> = self.devices[who].unacknowledged.values().collect();
         let is_promised = |number| !open.contains(&(number, false));
@@ -311,7 +321,8 @@ impl Model {
                 self.world.send(client, &release);
             } else {
                 self.sent[number].came_again |= self.sent[number].qos == 1;
-                self.send_publish(client, number, Some(id), true, false);
+                self.say_publish(client, number, Some(id), true, false);
+                self.world.run();
             }
         }
     }
@@ -347,25 +358,28 @@ impl Model {
         }
     }
 
-    fn publish(&mut self, who: usize, topic: usize, qos: u8, retain: bool) {
+    fn publish(&mut self, who: usize, topic: usize, count: usize, qos: u8, retain: bool) {
         let Some(client) = self.online(who) else { return };
-        let number = self.sent.len();
-        self.sent.push(Sent {
-            from: who,
-            topic,
-            qos,
-            due: Vec::new(),
-            may: None,
-            came_again: false,
-        });
-        let id = (qos > 0).then(|| self.world.client(client).next_id());
-        if let Some(id) = id {
-            self.devices[who].unacknowledged.insert(id.get(), (number, false));
-        }
+        let before = self.sent.len();
         let at_once = self.world.client(client).unread() == 0;
-        self.send_publish(client, number, id, false, retain);
+        for number in before..before + count {
+            self.sent.push(Sent {
+                from: who,
+                topic: (topic + number - before) % TOPICS.len(),
+                qos,
+                due: Vec::new(),
+                may: None,
+                came_again: false,
+            });
+            let id = (qos > 0).then(|| self.world.client(client).next_id());
+            if let Some(id) = id {
+                self.devices[who].unacknowledged.insert(id.get(), (number, false));
+            }
+            self.say_publish(client, number, id, false, retain);
+        }
+        self.world.run();
         if at_once && self.world.client(client).unread() == 0 {
-            self.note_receivers(number);
+            (before..before + count).for_each(|number| self.note_receivers(number));
         }
     }
 
@@ -391,7 +405,8 @@ impl Model {
         self.sent[number].may = Some(may);
     }
 
-    fn send_publish(
+    /// Puts a message on the wire.
+    fn say_publish(
         &mut self,
         client: Id,
         number: usize,
@@ -408,7 +423,7 @@ impl Model {
         let (topic, payload) = (TOPICS[topic], format!("{number:0PAYLOAD_LEN$}"));
         let (properties, payload) = (PublishProperties::default(), payload.as_bytes());
         let publish = Publish { dup, delivery, retain, topic, properties, payload };
-        self.world.send(client, &Packet::Publish(publish));
+        self.world.client(client).send(&Packet::Publish(publish));
     }
 
     fn check(&mut self) {
@@ -519,6 +534,10 @@ mod random {
     use super::*;
     use crate::core::tests::client::Seen;
 
+    fn count() -> impl Strategy<Value = usize> {
+        prop_oneof![3 => Just(1), 1 => 2..=ROUND_MAX + 1]
+    }
+
     fn op() -> impl Strategy<Value = Op> {
         let who = || 0..CLIENTS;
         prop_oneof![
@@ -527,8 +546,9 @@ mod random {
             3 => (who(), 0..FILTERS.len(), 0..3_u8)
                 .prop_map(|(who, filter, qos)| Op::Subscribe { who, filter, qos }),
             1 => (who(), 0..FILTERS.len()).prop_map(|(who, filter)| Op::Unsubscribe { who, filter }),
-            10 => (who(), 0..TOPICS.len(), 0..3_u8, prop::bool::weighted(0.1))
-                .prop_map(|(who, topic, qos, retain)| Op::Publish { who, topic, qos, retain }),
+            10 => (who(), 0..TOPICS.len(), count(), 0..3_u8, prop::bool::weighted(0.1)).prop_map(
+                |(who, topic, count, qos, retain)| Op::Publish { who, topic, count, qos, retain }
+            ),
             2 => (who(), any::<bool>()).prop_map(|(who, reads)| Op::Reads { who, reads }),
             1 => who().prop_map(|who| Op::LoseAcks { who }),
             2 => who().prop_map(|who| Op::Cut { who }),
@@ -582,7 +602,7 @@ mod random {
         let mut model = Model::new(false);
         model.connect(0, &hello(Version::V5, "client 0"));
         model.subscribe(0, 0, 2);
-        model.publish(0, 0, 2, false);
+        model.publish(0, 0, 1, 2, false);
         model.check();
         assert_eq!(model.devices[0].got, [0]);
         let client = model.devices[0].connection.unwrap();
@@ -590,7 +610,8 @@ mod random {
         let twice = std::panic::AssertUnwindSafe(|| {
             let mut model = model;
             // As a broker that forgot the packet identifier would see it.
-            model.send_publish(client, 0, PacketId::new(9), false, false);
+            model.say_publish(client, 0, PacketId::new(9), false, false);
+            model.world.run();
             model.check();
         });
         assert!(std::panic::catch_unwind(twice).is_err());
