@@ -6,7 +6,7 @@ use mqtt_packet::QoS;
 
 /// Consecutive PUBLISH packets of one QoS that can be handed on as they are: a part of the input.
 ///
-/// Made into a [`Run`] by the endpoint's `run`, after as many as possible were joined.
+/// Made into a [`Run`](crate::Run) by the endpoint's `run`, after as many as possible were joined.
 #[derive(Clone, Debug)]
 pub struct RunSpan {
     pub(super) range: Range<usize>,
