@@ -40,8 +40,8 @@ pub(crate) const WAITING: &[(&str, &[&str])] = &[
     ("needs a TLS listener", &["B38", "F03", "F04", "F05", "F06"]),
     ("needs a QUIC listener", &["F18"]),
     ("needs a bridge or a cluster", &["C34"]),
-    ("needs control over the broker's clock", &["E11"]),
-    ("needs a fail point in the broker", &["E13"]),
+    ("needs control over the broker's clock: ours has a story in its core", &["E11"]),
+    ("needs a store that fails: ours has a story in its core", &["E13"]),
 ];
 
 /// Runs with MQTT 3.1.1 and with 5.0.

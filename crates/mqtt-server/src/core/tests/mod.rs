@@ -17,6 +17,8 @@ mod durable;
 mod expiry;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
+mod fragile;
 mod hello;
 pub(crate) mod operations;
 mod parts;

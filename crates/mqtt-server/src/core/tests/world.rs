@@ -121,6 +121,12 @@ impl World {
         Self::start(|_| {}, self.store.clone(), WallClock { millis_at_zero })
     }
 
+    /// The same, with a calendar that was set back meanwhile.
+    pub(super) fn restart_before(&self, millis: u64) -> Self {
+        let millis_at_zero = self.clock.millis(self.now) - millis;
+        Self::start(|_| {}, self.store.clone(), WallClock { millis_at_zero })
+    }
+
     /// Opens a connection and says nothing.
     pub(super) fn open(&mut self, hello: &Hello) -> Id {
         let count = ConnectionCount::new(&self.broker).unwrap();
