@@ -7,6 +7,9 @@ use mqtt_packet::QoS;
 /// So many topics are remembered.
 const TOPICS_MAX: usize = 256;
 
+/// A topic with a longer name is not remembered, in bytes: a peer must not fill memory with names.
+const NAME_LEN_MAX: usize = 512;
+
 /// Topics that were checked once, each with the owner's classes: messages of one QoS whose topics
 /// are of one class go to the same receivers, and travel in one span.
 #[derive(Debug, Default)]
@@ -59,6 +62,9 @@ impl Topics {
 
     /// Remembers what the owner says of a topic that was checked.
     pub(crate) fn classify(&mut self, name: &[u8], qos: QoS, class: NonZeroU32) {
+        if name.len() > NAME_LEN_MAX {
+            return;
+        }
         let place = match self.places.get(name) {
             Some(place) => *place,
             None => self.add(name),
@@ -138,5 +144,13 @@ mod tests {
             assert!(topics.topics.len() <= TOPICS_MAX);
             assert_eq!(topics.topics.len(), topics.places.len());
         }
+    }
+
+    #[test]
+    fn long_names_are_not_remembered() {
+        let mut topics = Topics::default();
+        let names = [NAME_LEN_MAX, NAME_LEN_MAX + 1].map(|len| vec![b'x'; len]);
+        names.iter().for_each(|name| topics.classify(name, QoS::AtMostOnce, ONE));
+        assert_eq!(names.map(|name| topics.place(&name)), [Some(0), None]);
     }
 }

@@ -267,6 +267,7 @@ impl ServerEndpoint {
     /// Says of which class this span's topic is, at its QoS and until
     /// [`ServerEndpoint::forget_classes`]: messages whose topics are of one class come in one span,
     /// which then names it ([`RunSpan::class`]). For topics whose messages go to the same receivers.
+    /// The last 256 topics are remembered, and none whose name is longer than 512 bytes.
     pub fn classify(&mut self, span: &RunSpan, class: NonZeroU32) {
         if let State::Open(open) = &mut self.state {
             open.link.classify(span, class);
