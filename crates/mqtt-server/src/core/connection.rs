@@ -225,7 +225,8 @@ impl Connection {
         let Stage::Open(client) = stage else { return NOWHERE };
         let topic = endpoint.span_topic(span);
         let look_ahead = || broker.look_ahead(topic, endpoint.topics_ahead());
-        let route = routes.get_or_insert_default().add(look_ahead, || {
+        let routes = routes.get_or_insert_with(|| Box::new(Routes::new(broker.generations())));
+        let route = routes.add(look_ahead, || {
             let name = std::str::from_utf8(topic).ok();
             let name = name.and_then(|name| TopicNameRef::with_limit(name, usize::MAX).ok());
             let allowed = name

@@ -135,6 +135,11 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
+    /// No routes yet; those that come hold for these generations.
+    pub(crate) fn new(generations: (u64, u64)) -> Self {
+        Self { generations, ..Self::default() }
+    }
+
     /// Whether the routes are out of date.
     pub(crate) fn are_over(&self, generations: (u64, u64)) -> bool {
         self.generations != generations
