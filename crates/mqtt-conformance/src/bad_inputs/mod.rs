@@ -13,6 +13,7 @@ mod session;
 mod subscribe;
 
 use crate::catalogue::OF_THE_CLIENT;
+use crate::harness::broker::said;
 use crate::harness::prelude::*;
 use crate::websocket;
 
@@ -74,10 +75,7 @@ fn logs(t: &Story) -> Done<Vec<String>> {
     if paths.is_empty() {
         return Err(Stop::NotRun("the log of a broker that runs already is not known".to_owned()));
     }
-    let read = |path: &std::path::PathBuf| {
-        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
-    };
-    Ok(paths.iter().map(read).collect())
+    Ok(paths.iter().map(|path| said(path)).collect())
 }
 
 /// Publishes one message many times at QoS 1, some hundred at once, and takes all acknowledgements.

@@ -241,13 +241,18 @@ fn await_start(started: &mut Started, log: &Path) -> Result<(), String> {
             return Ok(());
         }
         if started.has_ended() {
-            let said = fs::read_to_string(log).unwrap_or_default();
+            let said = said(log);
             let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
             return Err(format!("the broker ended: {first}"));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     Err(format!("no socket was accepted in {START:?}"))
+}
+
+/// What a broker has written.
+pub(crate) fn said(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
 impl Started {

@@ -39,6 +39,10 @@ pub(crate) struct Peer {
     monitor: Arc<Monitor>,
     story: String,
     next_id: u16,
+    /// Of the last CONNECT.
+    client_id: Vec<u8>,
+    /// Why reading failed, where the connection did not end in order.
+    broken: Option<std::io::Error>,
 }
 
 /// What happened on a connection.
@@ -72,6 +76,8 @@ impl Peer {
             monitor,
             story: story.to_owned(),
             next_id: 1,
+            client_id: Vec::new(),
+            broken: None,
         })
     }
 
@@ -88,6 +94,7 @@ impl Peer {
     /// Sends CONNECT; the client's limits are watched from now on.
     pub(crate) fn send_connect(&mut self, connect: &Connect) {
         self.watch.connecting(connect);
+        self.client_id.clone_from(&connect.client_id);
         self.send(&connect.bytes());
     }
 
@@ -160,9 +167,19 @@ impl Peer {
                 Ok(0) => return Ok(Event::Closed),
                 Ok(count) => self.buffer.extend(chunk.iter().take(count)),
                 Err(error) if is_timeout(error.kind()) => {}
-                Err(_) => return Ok(Event::Closed),
+                Err(error) => {
+                    self.broken = Some(error);
+                    return Ok(Event::Closed);
+                }
             }
         }
+    }
+
+    /// What the end of the connection is called in a verdict.
+    fn end(&self) -> String {
+        let how = self.broken.as_ref().map_or_else(|| "closed".to_owned(), ToString::to_string);
+        let client_id = String::from_utf8_lossy(&self.client_id);
+        format!("the end of the connection of '{client_id}' ({how})")
     }
 
     /// The next packet, which must come.
@@ -172,7 +189,7 @@ impl Peer {
         }
         match self.event(PATIENCE)? {
             Event::Packet(packet) => Ok(packet),
-            Event::Closed => fail!("expected a packet, got the end of the connection"),
+            Event::Closed => fail!("expected a packet, got {}", self.end()),
             Event::Silence => fail!("expected a packet, got nothing in {PATIENCE:?}"),
         }
     }
@@ -199,7 +216,7 @@ impl Peer {
                     ensure!(!end, "expected {what}, got {}", packet.describe());
                     self.stash.push_back(packet);
                 }
-                Event::Closed => fail!("expected {what}, got the end of the connection"),
+                Event::Closed => fail!("expected {what}, got {}", self.end()),
                 Event::Silence => match self.stash.back() {
                     Some(last) => fail!("expected {what}, got {}", last.describe()),
                     None => fail!("expected {what}, got nothing in {patience:?}"),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use super::broker::{Fleet, Place};
+use super::broker::{Fleet, Place, said};
 use super::memory::settles;
 use super::options::Options;
 use super::passive::Monitor;
@@ -122,19 +122,37 @@ fn run_case(fleet: &Arc<Fleet>, monitor: &Arc<Monitor>, case: &Case) -> Row {
             .unwrap_or_else(|_| Err(Stop::Fail("the test itself panicked".to_owned())))
     });
     let died = fleet.has_died(&place);
+    let log = fleet.log(&place).map(|path| said(&path)).unwrap_or_default();
     if place.owner.is_some() {
         fleet.end(&place);
     }
     let (verdict, reason) = match result {
-        _ if died => (Verdict::Fail, "the broker ended while this test ran".to_owned()),
+        _ if died => {
+            (Verdict::Fail, "the broker ended while this test ran".to_owned() + &ends(&log))
+        }
+        // What a panic of one task does to others may not show in what this test looks at.
+        _ if log.contains("panicked") => {
+            (Verdict::Fail, "the broker panicked".to_owned() + &ends(&log))
+        }
         Ok(()) => (Verdict::Pass, String::new()),
-        Err(Stop::Fail(reason)) => (Verdict::Fail, reason),
+        Err(Stop::Fail(reason)) => (Verdict::Fail, reason + &ends(&log)),
         Err(Stop::NotSupported(reason)) => (Verdict::NotSupported, reason),
         Err(Stop::NotRun(reason)) => (Verdict::NotRun, reason),
     };
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (suite, version) = (case.suite.title(), case.version.text());
     Row { suite, version, id: case.test.id, verdict, reason, millis }
+}
+
+/// The last lines of a broker's log, to stand behind a verdict.
+fn ends(log: &str) -> String {
+    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.split_at(lines.len().saturating_sub(3)).1;
+    if last.is_empty() {
+        String::new()
+    } else {
+        format!("; the broker's log ends with: {}", last.join(" | "))
+    }
 }
 
 /// A bad input gets a broker of its own, so that what it costs can be told.
