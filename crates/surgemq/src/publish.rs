@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &PublishArgs) -> Result<ExitCode, Failure> {
     if arguments.connection.debug {
         log::start_debug()?;
     }
-    runtime::block_on(None, publish(plan, arguments.connection.quiet))?
+    runtime::block_on(1, publish(plan, arguments.connection.quiet))?
 }
 
 async fn publish(plan: PublishPlan, quiet: bool) -> Result<ExitCode, Failure> {

@@ -25,7 +25,8 @@ use crate::{
 pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
     log::start(&arguments.log)?;
     descriptors::raise();
-    runtime::block_on(arguments.worker_threads.map(usize::from), serve(arguments))?
+    let workers = arguments.worker_threads.map_or_else(runtime::default_workers, usize::from);
+    runtime::block_on(workers, serve(arguments))?
 }
 
 async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {

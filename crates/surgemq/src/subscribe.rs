@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &SubscribeArgs) -> Result<ExitCode, Failure> {
     if arguments.connection.debug {
         log::start_debug()?;
     }
-    runtime::block_on(None, subscribe(&plan, arguments.connection.quiet))?
+    runtime::block_on(1, subscribe(&plan, arguments.connection.quiet))?
 }
 
 async fn subscribe(plan: &SubscribePlan, quiet: bool) -> Result<ExitCode, Failure> {

@@ -27,16 +27,19 @@ use crate::{
 };
 
 /// A read brings at most this many bytes.
-const READ_MAX: usize = 128 * 1024;
+const READ_MAX: u32 = 128 * 1024;
 
 /// The first read of a connection, and of one that sends little, brings at most this many.
-const READ_MIN: usize = 2 * 1024;
+const READ_MIN: u32 = 2 * 1024;
 
 /// One write hands at most so many chunks to the kernel.
 const SLICES: usize = 64;
 
 /// So many times in a row a task reads and writes before it lets others run.
 const TURNS: usize = 8;
+
+/// And no more once it has moved so many KiB: a tenth of a millisecond, for who waits behind it.
+const MOVED_MAX_KIB: u16 = 256;
 
 /// A connection that is taken over waits so long for what its client had sent before.
 const HEARING_MILLIS: u64 = 2;
@@ -50,7 +53,11 @@ pub(crate) struct Driver<T> {
     connection: Connection,
     shared: Arc<Shared>,
     buf: BytesMut,
-    read_size: usize,
+    read_size: u32,
+    /// The last read got all that it asked for: there is more, and what it brings goes out with it.
+    more_came: bool,
+    /// What was read and written since the task was polled.
+    moved_kib: u16,
     login: Option<Pin<Box<dyn Future<Output = Option<LoginAnswer>> + Send>>>,
     /// The server stops; needed until there is a session, which is told in its own way.
     stopping: Option<Pin<Box<OwnedNotified>>>,
@@ -113,6 +120,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             shared,
             buf: BytesMut::new(),
             read_size: READ_MIN,
+            more_came: false,
+            moved_kib: 0,
             login: None,
             stopping: Some(Box::pin(stopping)),
             timer: None,
@@ -133,9 +142,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         if let Some(cause) = self.connection.take_deliveries(now) {
             self.poll_going(cause, now, cx);
         }
-        match self.poll_write(now, cx) {
-            Ok(wrote) => progress |= wrote,
-            Err(_) => self.connection.handle_gone(now),
+        let postpones = std::mem::take(&mut self.more_came) && self.connection.wants_input();
+        if !postpones {
+            match self.poll_write(now, cx) {
+                Ok(wrote) => progress |= wrote,
+                Err(_) => self.connection.handle_gone(now),
+            }
         }
         if self.connection.is_closed() {
             if !self.connection.output().is_empty() {
@@ -152,7 +164,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 progress = true;
             }
         }
-        if progress { Step::Progress } else { Step::Idle }
+        if progress || postpones { Step::Progress } else { Step::Idle }
     }
 
     /// Runs the authenticator. Password hashing goes to the threads that may block, a few at a time.
@@ -217,6 +229,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             progress = true;
+            self.has_moved(written);
             self.connection.advance_output(written);
             self.write.wrote(written, self.connection.output().is_empty(), now);
         }
@@ -235,22 +248,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 return Ok(true);
             }
         }
-        self.buf.reserve(self.read_size);
-        let Poll::Ready(read) = poll_read_buf(&mut self.io, &mut self.buf, self.read_size, cx)
-        else {
+        let asked = self.read_size as usize;
+        self.buf.reserve(asked);
+        let Poll::Ready(read) = poll_read_buf(&mut self.io, &mut self.buf, asked, cx) else {
             return Ok(false);
         };
         let read = read?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.has_moved(read);
+        self.more_came = read >= asked;
         self.read_size = match read {
-            read if read >= self.read_size => (self.read_size * 2).min(READ_MAX),
-            read if read < self.read_size / 4 => (self.read_size / 2).max(READ_MIN),
+            read if read >= asked => (self.read_size * 2).min(READ_MAX),
+            read if read < asked / 4 => (self.read_size / 2).max(READ_MIN),
             _ => self.read_size,
         };
         self.connection.handle_input(&mut self.buf, now);
         Ok(true)
+    }
+
+    fn has_moved(&mut self, bytes: usize) {
+        let kib = u16::try_from(bytes.div_ceil(1024)).unwrap_or(u16::MAX);
+        self.moved_kib = self.moved_kib.saturating_add(kib);
     }
 
     /// The connection was asked to go. What the client had sent before counts: a DISCONNECT that it
@@ -286,8 +306,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             return Step::Over;
         }
         self.buf.clear();
-        self.buf.reserve(READ_MIN);
-        match poll_read_buf(&mut self.io, &mut self.buf, READ_MIN, cx) {
+        self.buf.reserve(READ_MIN as usize);
+        match poll_read_buf(&mut self.io, &mut self.buf, READ_MIN as usize, cx) {
             Poll::Ready(Ok(0) | Err(_)) => Step::Over,
             Poll::Ready(Ok(_)) => Step::Progress,
             // Nothing more comes from a client that has left.
@@ -332,7 +352,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        this.moved_kib = 0;
         for _ in 0..TURNS {
+            if this.moved_kib >= MOVED_MAX_KIB {
+                break;
+            }
             match this.poll_turn(cx) {
                 Step::Over => return Poll::Ready(()),
                 Step::Progress => {}
@@ -350,6 +374,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
                 }
             }
         }
+        this.more_came = false;
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -1,8 +1,19 @@
 //! A client inside the process.
 
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
 use mqtt_packet::{QoS, ReasonCode, Version};
 use mqtt_server::{LocalClient, LocalError, LocalMessage};
 use mqtt_testkit::within;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::harness::{Broker, PATIENCE_SECS, Peer, builder};
 
@@ -79,9 +90,9 @@ async fn any_transport_is_served() {
     let serving = tokio::spawn(async move { handle.serve(theirs, "in memory").await });
     let mut bytes = bytes::BytesMut::new();
     crate::harness::connect(Version::V311, "duplex").encode(&mut bytes).unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut ours, &bytes).await.unwrap();
+    ours.write_all(&bytes).await.unwrap();
     let mut connack = [0; 4];
-    let read = tokio::io::AsyncReadExt::read_exact(&mut ours, &mut connack);
+    let read = ours.read_exact(&mut connack);
     within(PATIENCE_SECS, "CONNACK", read).await.unwrap();
     assert_eq!(connack, [0x20, 2, 0, 0]);
     drop(ours);
@@ -104,8 +115,8 @@ async fn a_transport_may_take_a_few_bytes_at_a_time() {
     (0..10).for_each(|_| bytes.extend_from_slice(&message));
     let expected = [b"\x20\x02\x00\x00\x90\x03\x00\x01\x00".to_vec(), message.repeat(10)].concat();
     let mut got = vec![0; expected.len()];
-    let write = tokio::io::AsyncWriteExt::write_all(&mut writer, &bytes);
-    let read = tokio::io::AsyncReadExt::read_exact(&mut reader, &mut got);
+    let write = writer.write_all(&bytes);
+    let read = reader.read_exact(&mut got);
     let (written, read) =
         within(PATIENCE_SECS, "the dialogue", async { tokio::join!(write, read) }).await;
     written.unwrap();
@@ -114,4 +125,66 @@ async fn a_transport_may_take_a_few_bytes_at_a_time() {
     drop((reader, writer));
     within(PATIENCE_SECS, "the end", serving).await.unwrap();
     assert_eq!(broker.stop().await.totals.ledger.delivered, 10);
+}
+
+/// A transport that counts how often it is written to.
+struct Counted<T> {
+    io: T,
+    writes: Arc<AtomicUsize>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// The first reads of a connection are short. What they leave in the socket is answered with them.
+#[tokio::test]
+async fn what_came_together_is_answered_together() {
+    let broker = Broker::start(builder(|_| {})).await;
+    let (mut ours, io) = tokio::io::duplex(64 * 1024);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let theirs = Counted { io, writes: writes.clone() };
+    let handle = broker.handle.clone();
+    let serving = tokio::spawn(async move { handle.serve(theirs, "in memory").await });
+    let mut bytes = bytes::BytesMut::new();
+    crate::harness::connect(Version::V311, "window").encode(&mut bytes).unwrap();
+    ours.write_all(&bytes).await.unwrap();
+    within(PATIENCE_SECS, "CONNACK", ours.read_exact(&mut [0; 4])).await.unwrap();
+
+    // A window of 100 messages of 64 bytes at QoS 1, which are 6,900 bytes.
+    let window: Vec<u8> = (1..=100)
+        .flat_map(|id| [b"\x32\x43\x00\x01t\x00".as_slice(), &[id], &[b'x'; 62]].concat())
+        .collect();
+    let before = writes.load(Ordering::Relaxed);
+    ours.write_all(&window).await.unwrap();
+    within(PATIENCE_SECS, "PUBACK", ours.read_exact(&mut [0; 400])).await.unwrap();
+    assert_eq!(writes.load(Ordering::Relaxed) - before, 1);
+    drop(ours);
+    within(PATIENCE_SECS, "the end", serving).await.unwrap();
+    broker.stop().await;
 }

@@ -59,7 +59,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(crate) log: String,
 
-    /// Threads that serve connections [default: one for each core]
+    /// Threads that serve connections [default: one fewer than the cores, at least one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) worker_threads: Option<u16>,
 
