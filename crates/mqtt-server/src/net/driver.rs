@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A read brings at most this many bytes.
-const READ_MAX: u32 = 128 * 1024;
+const READ_MAX: u32 = 256 * 1024;
 
 /// The first read of a connection, and of one that sends little, brings at most this many.
 const READ_MIN: u32 = 2 * 1024;
