@@ -176,7 +176,7 @@ async fn what_came_together_is_answered_together() {
     ours.write_all(&bytes).await.unwrap();
     within(PATIENCE_SECS, "CONNACK", ours.read_exact(&mut [0; 4])).await.unwrap();
 
-    // A window of 100 messages of 64 bytes at QoS 1, which are 6,900 bytes.
+    // A window of 100 messages of 62 bytes at QoS 1: packets of 69 bytes, 6,900 in all.
     let window: Vec<u8> = (1..=100)
         .flat_map(|id| [b"\x32\x43\x00\x01t\x00".as_slice(), &[id], &[b'x'; 62]].concat())
         .collect();
