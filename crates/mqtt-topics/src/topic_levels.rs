@@ -5,9 +5,9 @@ use smallvec::SmallVec;
 use crate::hash_index::HashIndex;
 use crate::level::split_level;
 
-/// Splits and hashes as far as the walk gets, and each level once only.
+/// Splits and hashes as far as the walk gets and needs, and each level once only.
 pub(crate) struct TopicLevels<'a> {
-    seen: SmallVec<[Level<'a>; 16]>,
+    seen: SmallVec<[(Level<'a>, Option<u64>); 16]>,
     /// What stands behind the deepest level seen, if there is more.
     unseen: Option<&'a [u8]>,
 }
@@ -15,7 +15,6 @@ pub(crate) struct TopicLevels<'a> {
 #[derive(Copy, Clone)]
 pub(crate) struct Level<'a> {
     pub(crate) text: &'a [u8],
-    pub(crate) hash: u64,
     /// The topic from this level on.
     pub(crate) from: &'a [u8],
 }
@@ -26,13 +25,19 @@ impl<'a> TopicLevels<'a> {
     }
 
     /// The level at a depth that is at most one deeper than the deepest before.
-    pub(crate) fn at(&mut self, depth: usize, index: &HashIndex) -> Option<Level<'a>> {
+    pub(crate) fn at(&mut self, depth: usize) -> Option<Level<'a>> {
         if depth == self.seen.len() {
             let from = self.unseen?;
             let (text, unseen) = split_level(from);
             self.unseen = unseen;
-            self.seen.push(Level { text, hash: index.hash_text(text), from });
+            self.seen.push((Level { text, from }, None));
         }
-        self.seen.get(depth).copied()
+        self.seen.get(depth).map(|(level, _)| *level)
+    }
+
+    /// The hash of a level that was seen.
+    pub(crate) fn hash(&mut self, depth: usize, index: &HashIndex) -> u64 {
+        let Some((level, hash)) = self.seen.get_mut(depth) else { return 0 };
+        *hash.get_or_insert_with(|| index.hash_text(level.text))
     }
 }

@@ -21,6 +21,7 @@ use crate::TopicNameRef;
 use crate::filter::levels_match;
 use crate::hash_index::HashIndex;
 use crate::label::Label;
+use crate::level::split_level as split_bytes;
 use crate::slab::{Id, Slab};
 use crate::subscribers::Subscribers;
 use crate::topic_levels::TopicLevels;
@@ -40,6 +41,9 @@ const SHORT: usize = 38;
 
 /// Looking ahead ends where it has more ways to go than so many for each topic.
 const LOOKED_AHEAD: usize = 4;
+
+/// Where looking ahead goes on for some topics: each with what is left of the topic there.
+type Ways<'a, T> = SmallVec<[(Option<&'a [u8]>, T); 32]>;
 
 struct Node<K, V> {
     parent: Option<Id>,
@@ -169,7 +173,7 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
             if sees_wildcards {
                 self.visit_list(branch.rest, f);
             }
-            let Some(level) = levels.at(depth, &self.index) else {
+            let Some(level) = levels.at(depth) else {
                 self.visit_list(branch.here, f);
                 continue;
             };
@@ -180,7 +184,10 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
                 // An only child is asked directly, which saves the look-up.
                 Some(only) => Some(only).filter(|only| self.begins_with(*only, level.text)),
                 None if branch.children == 0 => None,
-                None => self.find_child(id, level.text, self.index.hash_link(id, level.hash)),
+                None => {
+                    let hash = self.index.hash_link(id, levels.hash(depth, &self.index));
+                    self.find_child(id, level.text, hash)
+                }
             };
             if let Some(child) = child {
                 stack.extend(next);
@@ -192,35 +199,31 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
     /// Reads what the matches of `topics` are going to read, all topics one level at a time: what is
     /// far away in memory is then waited for once for all of them.
     pub(crate) fn look_ahead(&self, topics: &[&[u8]]) {
-        let mut levels: SmallVec<[TopicLevels<'_>; 16]> =
-            topics.iter().map(|topic| TopicLevels::new(topic)).collect();
-        let mut at: SmallVec<[(usize, Id); 32]> =
-            (0..topics.len()).map(|topic| (topic, self.root)).collect();
-        let mut links: SmallVec<[(usize, u64); 32]> = SmallVec::new();
-        for depth in 0.. {
-            let mut next: SmallVec<[(usize, Id); 32]> = SmallVec::new();
-            for (topic, id) in at {
-                let Some(Kind::Branch(branch)) = self.nodes.get(id).map(|node| &node.kind) else {
-                    continue;
+        let mut at: Ways<'_, Id> = topics.iter().map(|topic| (Some(*topic), self.root)).collect();
+        while !at.is_empty() && at.len() <= topics.len() * LOOKED_AHEAD {
+            let mut next = Ways::new();
+            let mut links: Ways<'_, u64> = Ways::new();
+            for (from, id) in at {
+                let branch = match self.nodes.get(id).map(|node| &node.kind) {
+                    Some(Kind::Branch(branch)) => branch,
+                    _ => continue,
                 };
-                let level = levels.get_mut(topic).and_then(|levels| levels.at(depth, &self.index));
-                let Some(level) = level else { continue };
-                next.extend(branch.plus.map(|plus| (topic, plus)));
+                let Some((level, behind)) = from.map(split_bytes) else { continue };
+                next.extend(branch.plus.map(|plus| (behind, plus)));
                 match branch.only_child() {
-                    Some(only) => next.push((topic, only)),
+                    Some(only) => next.push((behind, only)),
                     None if branch.children == 0 => {}
-                    None => links.push((topic, self.index.hash_link(id, level.hash))),
+                    None => links.push((behind, self.hash(id, level))),
                 }
             }
             // Tight loops, so that the processor is at the next one while it waits for the last.
-            for (topic, hash) in links.drain(..) {
-                next.extend(self.index.find(hash, |_| true).map(|child| (topic, child)));
+            let read = links.iter().map(|(_, hash)| self.index.touch(*hash));
+            std::hint::black_box(read.fold(0, u32::wrapping_add));
+            for (behind, hash) in links {
+                next.extend(self.index.find(hash, |_| true).map(|child| (behind, child)));
             }
             let read = next.iter().map(|(_, id)| self.nodes.get(*id).map_or(0, Node::touch));
             std::hint::black_box(read.fold(0, usize::wrapping_add));
-            if next.is_empty() || next.len() > topics.len() * LOOKED_AHEAD {
-                return;
-            }
             at = next;
         }
     }
@@ -279,12 +282,15 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         match &self.nodes.get(parent)?.kind {
             Kind::Leaf(_) => None,
             Kind::Branch(branch) if level == "+" => branch.plus,
-            Kind::Branch(_) => self.find_child(parent, level.as_bytes(), self.hash(parent, level)),
+            Kind::Branch(_) => {
+                let level = level.as_bytes();
+                self.find_child(parent, level, self.hash(parent, level))
+            }
         }
     }
 
-    fn hash(&self, parent: Id, level: &str) -> u64 {
-        self.index.hash_link(parent, self.index.hash_text(level.as_bytes()))
+    fn hash(&self, parent: Id, level: &[u8]) -> u64 {
+        self.index.hash_link(parent, self.index.hash_text(level))
     }
 
     fn find_child(&self, parent: Id, level: &[u8], hash: u64) -> Option<Id> {
@@ -297,7 +303,7 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         let child = self.nodes.insert(Node { parent: Some(parent), text: text_label, kind });
         let (level, _) = split_level(text);
         if level != "+" {
-            self.index.insert(self.hash(parent, level), child);
+            self.index.insert(self.hash(parent, level.as_bytes()), child);
         }
         if let Some(branch) = self.branch_mut(parent) {
             if level == "+" {
@@ -395,7 +401,7 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
         let parent = node.parent?;
         let (level, _) = split_level(node.text.as_str());
         if level != "+" {
-            self.index.remove(self.hash(parent, level), id);
+            self.index.remove(self.hash(parent, level.as_bytes()), id);
         }
         let branch = self.branch_mut(parent)?;
         if level == "+" {
@@ -421,13 +427,9 @@ impl<K, V> Node<K, V> {
         Self { parent: None, text: Label::new(""), kind: Kind::Branch(Branch::default()) }
     }
 
-    /// Something that is known only when all of the node was read.
+    /// Something that is known only when both ends of the node were read.
     fn touch(&self) -> usize {
-        let kind = match &self.kind {
-            Kind::Leaf(subscribers) => usize::from(matches!(subscribers, Subscribers::One(..))),
-            Kind::Branch(branch) => branch.children as usize,
-        };
-        kind + self.text.as_bytes().len() + usize::from(self.parent.is_some())
+        usize::from(matches!(self.kind, Kind::Branch(_))) + usize::from(self.parent.is_some())
     }
 }
 
