@@ -1,6 +1,7 @@
 //! One run: every scenario, in rounds, with the brokers taking turns.
 
 use std::{
+    collections::BTreeMap,
     io::Read,
     path::{Path, PathBuf},
     process::Stdio,
@@ -49,49 +50,63 @@ impl Runner {
         let progress = self.progress(scenarios, contenders);
         let mut rows = Vec::new();
         let mut kind = None;
-        for scenario in scenarios {
-            let able: Vec<_> =
-                contenders.iter().filter(|contender| contender.takes_part(scenario.work)).collect();
-            let measured = self.measure_scenario(scenario, &able, &progress);
-            progress.suspend(|| {
-                if kind != Some(scenario.kind) {
-                    println!("\n{}", table::heading(scenario.kind));
-                }
-                println!("{}", table::block(scenario.kind, &scenario.id, &measured));
-            });
-            kind = Some(scenario.kind);
-            rows.extend(measured);
+        for group in scenarios.chunk_by(Scenario::takes_turns_with) {
+            let measured = self.measure_group(group, contenders, &progress);
+            for scenario in group {
+                let of_it = measured.iter().filter(|row| row.scenario == scenario.id);
+                let of_it: Vec<Row> = of_it.cloned().collect();
+                progress.suspend(|| {
+                    if kind != Some(scenario.kind) {
+                        println!("\n{}", table::heading(scenario.kind));
+                    }
+                    println!("{}", table::block(scenario.kind, &scenario.id, &of_it));
+                });
+                kind = Some(scenario.kind);
+                rows.extend(of_it);
+            }
         }
         progress.finish_and_clear();
         rows
     }
 
-    /// The rounds of one scenario. Every round begins with another broker, so that none always
-    /// runs on a machine that the same other one has warmed up.
-    fn measure_scenario(
+    /// The rounds of scenarios that take turns, of one mostly. Every round begins with another
+    /// broker, so that none always runs on a machine that the same other one has warmed up.
+    fn measure_group(
         &self,
-        scenario: &Scenario,
-        contenders: &[&Contender],
+        group: &[Scenario],
+        contenders: &[Contender],
         progress: &ProgressBar,
     ) -> Vec<Row> {
         let mut rows = Vec::new();
-        for round in 0..self.rounds_of(scenario) {
-            let first = usize::try_from(round).unwrap_or(0);
-            for contender in contenders.iter().cycle().skip(first).take(contenders.len()) {
-                progress.set_message(format!("{} {} {}", scenario.id, contender.name, round + 1));
-                let result = self.measure(scenario, contender);
-                rows.push(Row {
-                    scenario: scenario.id.clone(),
-                    kind: scenario.kind,
-                    contender: contender.name.clone(),
-                    round,
-                    measured: result.as_ref().ok().cloned(),
-                    failure: result.err().map(|failure| failure.to_string()),
-                });
-                progress.inc(1);
+        for round in 0..self.rounds {
+            let mut of_round = Vec::new();
+            for scenario in group.iter().filter(|scenario| round < self.rounds_of(scenario)) {
+                let able = contenders.iter().filter(|one| one.takes_part(scenario.work));
+                let able: Vec<_> = able.collect();
+                let first = usize::try_from(round).unwrap_or(0);
+                for contender in able.iter().cycle().skip(first).take(able.len()) {
+                    let name = &contender.name;
+                    progress.set_message(format!("{} {name} {}", scenario.id, round + 1));
+                    of_round.push(self.row(scenario, contender, round));
+                    progress.inc(1);
+                }
             }
+            compare_with_first(group, &mut of_round);
+            rows.extend(of_round);
         }
         rows
+    }
+
+    fn row(&self, scenario: &Scenario, contender: &Contender, round: u32) -> Row {
+        let result = self.measure(scenario, contender);
+        Row {
+            scenario: scenario.id.clone(),
+            kind: scenario.kind,
+            contender: contender.name.clone(),
+            round,
+            measured: result.as_ref().ok().cloned(),
+            failure: result.err().map(|failure| failure.to_string()),
+        }
     }
 
     fn rounds_of(&self, scenario: &Scenario) -> u32 {
@@ -158,6 +173,21 @@ impl Runner {
     }
 }
 
+/// Writes beside each figure of a round what it is of the group's first scenario's: both were
+/// measured within seconds, so the machine's moods are no part of it.
+fn compare_with_first(group: &[Scenario], rows: &mut [Row]) {
+    let Some(first) = group.first().filter(|_| group.len() > 1) else { return };
+    let cost = |row: &Row| Some((row.contender.clone(), row.measured.as_ref()?.cpu_us_per_message));
+    let firsts = rows.iter().filter(|row| row.scenario == first.id);
+    let costs: BTreeMap<String, f64> = firsts.filter_map(cost).collect();
+    for row in rows.iter_mut().filter(|row| row.scenario != first.id) {
+        if let (Some(cost), Some(measured)) = (costs.get(&row.contender), &mut row.measured) {
+            let times = measured.cpu_us_per_message / cost;
+            measured.figures.insert("cpu_of_first".into(), times);
+        }
+    }
+}
+
 /// Lets a load process do the work and reads what it measured.
 fn load(tools: &Path, spec: &LoadSpec) -> Result<Measured, Failure> {
     let failed = |why: String| Failure::new(format!("the load failed: {why}"));
@@ -187,4 +217,38 @@ fn read_all(stream: Option<impl Read>) -> String {
         let _what_came_until_an_error = stream.read_to_end(&mut text);
     }
     String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::scenario::{Breadth, scenarios};
+
+    #[test]
+    fn a_round_is_compared_with_its_own_first_scenario() {
+        let all = scenarios(Breadth::Standard, Some("matching/plus"));
+        assert_eq!(all.chunk_by(Scenario::takes_turns_with).count(), 1);
+        let costs = [("a", [1.0, 1.2, 1.5]), ("b", [10.0, 40.0, 30.0])];
+        let row = |scenario: &Scenario, contender: &str, cost| Row {
+            scenario: scenario.id.clone(),
+            kind: scenario.kind,
+            contender: contender.into(),
+            round: 0,
+            measured: Some(Measured { cpu_us_per_message: cost, ..Measured::default() }),
+            failure: None,
+        };
+        let mut rows: Vec<Row> = costs
+            .iter()
+            .flat_map(|(name, costs)| {
+                all.iter().zip(costs).map(|(one, cost)| row(one, name, *cost))
+            })
+            .collect();
+        compare_with_first(&all, &mut rows);
+        let shown =
+            rows.iter().map(|row| row.measured.as_ref()?.figures.get("cpu_of_first").copied());
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            [None, Some(1.2), Some(1.5), None, Some(4.0), Some(3.0)]
+        );
+    }
 }

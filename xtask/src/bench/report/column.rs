@@ -24,6 +24,8 @@ pub(crate) enum Unit {
     Milliseconds,
     Bytes,
     Percent,
+    /// A ratio of neighbouring runs; shown with its spread.
+    Times,
 }
 
 /// Which of two figures wins.
@@ -42,7 +44,9 @@ pub(crate) const fn columns(kind: Kind) -> &'static [Column] {
         Kind::Fairness => &[P50, P99, P999, MAX, OUT, CPU, LOAD_CPU, PEAK],
         Kind::Idle => &[CONNECTION_BYTES, GIVEN_BACK, IDLE_CPU, CONNECTS, CONNECT_CPU, PEAK],
         Kind::Churn => &[CHURN, CONNECT_CPU, BROKER_CPU, LOAD_CPU, PEAK],
-        Kind::Matching => &[OUT, CPU, BROKER_CPU, LOAD_CPU, SUBSCRIPTION_BYTES, SUBSCRIBES, PEAK],
+        Kind::Matching => {
+            &[OUT, CPU, CPU_OF_FIRST, BROKER_CPU, LOAD_CPU, SUBSCRIPTION_BYTES, SUBSCRIBES, PEAK]
+        }
         Kind::Parked => &[
             PARKED_BYTES,
             PARKED_SUBSCRIPTION_BYTES,
@@ -92,6 +96,8 @@ const SUBSCRIPTION_BYTES: Column =
     compared("per subscription", Unit::Bytes, Better::Lower, |row| {
         figure(row, "bytes_per_subscription")
     });
+const CPU_OF_FIRST: Column =
+    plain("of 1,000's CPU", Unit::Times, |row| figure(row, "cpu_of_first"));
 const SUBSCRIBES: Column =
     plain("subscribes/s", Unit::Count, |row| figure(row, "subscribes_per_s"));
 
@@ -153,6 +159,7 @@ pub(crate) fn format(value: f64, unit: Unit) -> String {
             &[(1_073_741_824.0, " GiB"), (1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")],
         ),
         Unit::Percent => format!("{value:.0} %"),
+        Unit::Times => format!("×{}", three_digits(value)),
     }
 }
 

@@ -6,10 +6,10 @@ use crate::{
     bench::{
         contender::{Contender, OURS},
         report::{
-            column::{columns, format},
+            column::columns,
             json::{Results, Row},
             plots::{Plot, plots},
-            table::{account, advantage, contenders, failure, notes, show_advantage, spread_of},
+            table::{account, advantage, contenders, failure, figure, notes, show_times},
         },
         scenario::Kind,
     },
@@ -147,13 +147,10 @@ fn cells(kind: Kind, rows: &[Row], name: &str) -> Vec<String> {
     if let Some(failure) = failure(rows, name) {
         return vec![failure.replace('|', "/")];
     }
-    let figures = columns(kind).iter().map(|column| {
-        spread_of(column, rows, name)
-            .map_or_else(String::new, |spread| format(spread.median, column.unit))
-    });
+    let figures = columns(kind).iter().map(|column| figure(column, rows, name).unwrap_or_default());
     let ratios = columns(kind).iter().filter(|column| column.compared.is_some()).map(|column| {
         let advantage = advantage(column, rows, name).filter(|_| name != OURS);
-        advantage.map_or_else(String::new, show_advantage)
+        advantage.map_or_else(String::new, show_times)
     });
     let mut account = account(rows, name);
     for note in notes(rows, name) {

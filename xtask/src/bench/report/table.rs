@@ -4,7 +4,7 @@ use crate::bench::{
     contender::OURS,
     load::as_f64,
     report::{
-        column::{Better, Column, columns, format, three_digits},
+        column::{Better, Column, Unit, columns, format, three_digits},
         json::Row,
     },
     scenario::Kind,
@@ -61,6 +61,15 @@ pub(crate) fn spread_of(column: &Column, rows: &[Row], name: &str) -> Option<Spr
     spread(measured(rows, name).iter().filter_map(|(_, row)| (column.value)(row)).collect())
 }
 
+/// One figure of a broker as it is shown, if there is one.
+pub(crate) fn figure(column: &Column, rows: &[Row], name: &str) -> Option<String> {
+    let spread = spread_of(column, rows, name)?;
+    Some(match column.unit {
+        Unit::Times => show_times(spread),
+        unit => format(spread.median, unit),
+    })
+}
+
 /// How many times better this project's broker did than another, round by round. Above one is
 /// better, whichever way the figure goes.
 pub(crate) fn advantage(column: &Column, rows: &[Row], other: &str) -> Option<Spread> {
@@ -109,14 +118,13 @@ fn line(kind: Kind, name: &str, rows: &[Row]) -> String {
     }
     let mut line = pad_right(&format!("  {name}"), NAME_WIDTH);
     for column in columns(kind) {
-        let shown = spread_of(column, rows, name)
-            .map_or_else(|| "-".to_owned(), |spread| format(spread.median, column.unit));
+        let shown = figure(column, rows, name).unwrap_or_else(|| "-".to_owned());
         line.push_str(&pad_left(&shown, width(column)));
     }
     line.push_str(&pad_right(&format!("  {}", account(rows, name)), ACCOUNT_WIDTH));
     for column in columns(kind) {
         if let Some(spread) = advantage(column, rows, name).filter(|_| name != OURS) {
-            line.push_str(&pad_right(&format!("  {}", show_advantage(spread)), RATIO_WIDTH));
+            line.push_str(&pad_right(&format!("  {}", show_times(spread)), RATIO_WIDTH));
         }
     }
     let mut line = line.trim_end().to_owned();
@@ -127,7 +135,7 @@ fn line(kind: Kind, name: &str, rows: &[Row]) -> String {
 }
 
 /// `×2.10 [1.98–2.33]`, or without brackets where there is but one round.
-pub(crate) fn show_advantage(spread: Spread) -> String {
+pub(crate) fn show_times(spread: Spread) -> String {
     let [low, median, high] = [spread.low, spread.median, spread.high].map(three_digits);
     if low == high { format!("×{median}") } else { format!("×{median} [{low}–{high}]") }
 }
@@ -155,7 +163,8 @@ pub(crate) fn notes(rows: &[Row], name: &str) -> Vec<String> {
 }
 
 fn width(column: &Column) -> usize {
-    COLUMN_WIDTH.max(column.title.chars().count() + 2)
+    let figures = if column.unit == Unit::Times { RATIO_WIDTH } else { COLUMN_WIDTH };
+    figures.max(column.title.chars().count() + 2)
 }
 
 fn pad_left(text: &str, width: usize) -> String {
