@@ -27,7 +27,7 @@ use clap::{Args, Subcommand};
 
 use self::{
     contender::{Contender, OURS},
-    machine::Machine,
+    machine::{Machine, ProcessorTime, clock_p99_us},
     report::{json::Results, page},
     run::Runner,
     scenario::{Breadth, scenarios},
@@ -166,7 +166,9 @@ fn measure(options: &Options) -> Result<(Results, PathBuf), Failure> {
         (_, true) => (0.3, 0.8),
         _ => (0.5, 2.0),
     };
-    let machine = Machine::this();
+    let mut machine = Machine::this();
+    machine.clock_p99_us = clock_p99_us();
+    let before = ProcessorTime::now();
     let runner = Runner {
         directory: artifacts::directory(&artifacts.tools),
         tools: artifacts.tools,
@@ -176,6 +178,7 @@ fn measure(options: &Options) -> Result<(Results, PathBuf), Failure> {
         seconds: options.seconds.unwrap_or(seconds),
     };
     let rows = runner.run(&scenarios, &contenders);
+    machine.stolen_percent = ProcessorTime::now().stolen_percent_since(before);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (rounds, seconds) = (runner.rounds, runner.seconds);
     let results = Results { time, machine, rounds, seconds, contenders, rows };

@@ -6,7 +6,7 @@ use crate::{
     bench::{
         contender::{Contender, OURS},
         report::{
-            column::columns,
+            column::{Unit, columns, format},
             json::{Results, Row},
             plots::{Plot, plots},
             table::{account, advantage, contenders, failure, figure, notes, show_times},
@@ -72,6 +72,8 @@ fn page(results: &Results, plots: &[Plot]) -> String {
         SECTIONS.iter().map(|(kind, title)| section(results, *kind, title)).collect();
     PAGE.replace("{machine}", &described)
         .replace("{load_average}", &machine.load_average)
+        .replace("{clock}", &format(machine.clock_p99_us, Unit::Microseconds))
+        .replace("{stolen}", &format(machine.stolen_percent, Unit::Percent))
         .replace("{commit}", &machine.commit)
         .replace("{date}", &date(results.time))
         .replace("{rounds}", &results.rounds.to_string())
