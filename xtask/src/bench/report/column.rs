@@ -38,7 +38,7 @@ pub(crate) enum Better {
 /// The columns of a kind of scenario.
 pub(crate) const fn columns(kind: Kind) -> &'static [Column] {
     match kind {
-        Kind::Throughput => &[IN, OUT, CPU, BROKER_CPU, LOAD_CPU, PEAK],
+        Kind::Throughput => &[IN, OUT, CPU, BOTH, BROKER_CPU, LOAD_CPU, PEAK],
         Kind::Latency => &[P50, P99, P999, MAX, CPU, LOAD_CPU, LOAD_LATE, PEAK],
         Kind::Stuck => &[IN, OUT, CPU, STALL, BROKER_CPU, LOAD_CPU, PEAK],
         Kind::Fairness => &[P50, P99, P999, MAX, OUT, CPU, LOAD_CPU, PEAK],
@@ -65,6 +65,9 @@ const IN: Column = plain("in/s", Unit::Count, |row| Some(row.in_per_s));
 const OUT: Column = compared("out/s", Unit::Count, Better::Higher, |row| Some(row.out_per_s));
 const CPU: Column =
     compared("CPU/msg", Unit::Microseconds, Better::Lower, |row| Some(row.cpu_us_per_message));
+const BOTH: Column = compared("both/msg", Unit::Microseconds, Better::Lower, |row| {
+    Some((row.broker_cpu + row.load_cpu) * 1e6 / (row.in_per_s + row.out_per_s))
+});
 const BROKER_CPU: Column = plain("broker", Unit::Percent, |row| Some(row.broker_cpu * 100.0));
 const LOAD_CPU: Column = plain("load", Unit::Percent, |row| Some(row.load_cpu * 100.0));
 const PEAK: Column =
