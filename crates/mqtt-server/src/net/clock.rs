@@ -1,8 +1,9 @@
 //! The one place where the server reads a clock.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mqtt_session::{Time, WallClock};
+use tokio::time::Instant;
 
 /// A monotonic clock that starts with the server. A wall clock that jumps does not move it.
 #[derive(Copy, Clone, Debug)]
@@ -28,10 +29,9 @@ impl Clock {
     }
 
     /// The runtime's name for a point in time.
-    pub(crate) fn instant(&self, time: Time) -> tokio::time::Instant {
+    pub(crate) fn instant(&self, time: Time) -> Instant {
         let far = Duration::from_secs(365 * 24 * 3600);
         let after = Duration::from_millis(time.as_millis());
-        let instant = self.start.checked_add(after);
-        instant.unwrap_or_else(|| self.start + far).into()
+        self.start.checked_add(after).unwrap_or_else(|| self.start + far)
     }
 }

@@ -136,7 +136,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             return self.poll_linger(until, now, cx);
         }
         let mut progress = self.poll_login(now, cx);
-        self.poll_deadlines(now);
+        self.poll_deadlines(now, cx);
         self.poll_stopping(now, cx);
         self.connection.poll_arrival(Some(cx.waker()), now);
         if let Some(cause) = self.connection.take_deliveries(now) {
@@ -198,15 +198,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 
-    fn poll_deadlines(&mut self, now: Time) {
-        if self.connection.poll_timeout().is_some_and(|due| due <= now) {
+    /// Ends what has taken too long. The server itself may have been kept from running, on a machine
+    /// that was stopped or has too much to do: what the client has sent and taken meanwhile counts.
+    fn poll_deadlines(&mut self, now: Time, cx: &mut Context<'_>) {
+        let is_due = |due: Option<Time>| due.is_some_and(|due| due <= now);
+        if !is_due(self.connection.poll_timeout()) && !is_due(self.write_due()) {
+            return;
+        }
+        if self.poll_write(now, cx).is_err() {
+            return self.connection.handle_gone(now);
+        }
+        self.read_what_came(now, cx);
+        if is_due(self.connection.poll_timeout()) {
             self.connection.handle_timeout(now);
         }
-        let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
-        if stuck.is_some_and(|since| now.millis_since(since) >= self.limits().write_timeout_millis)
-        {
+        if is_due(self.write_due()) {
             self.connection.handle_gone(now);
         }
+    }
+
+    /// When a client has taken none of its output for too long.
+    fn write_due(&self) -> Option<Time> {
+        let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
+        stuck.map(|since| since.after_millis(self.limits().write_timeout_millis))
     }
 
     fn poll_write(&mut self, now: Time, cx: &mut Context<'_>) -> io::Result<bool> {
@@ -319,9 +333,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// Sets the timer to the next deadline. A timer that fires too early costs less than one that
     /// is set anew for every packet, so it is only ever moved forward.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let stuck = self.write.since.filter(|_| !self.connection.output().is_empty());
-        let write_due = stuck.map(|since| since.after_millis(self.limits().write_timeout_millis));
-        let due = earliest(self.connection.poll_timeout(), write_due);
+        let due = earliest(self.connection.poll_timeout(), self.write_due());
         let due = earliest(due, self.ending.as_deref().map(Ending::until));
         let Some(due) = due else {
             self.timer = None;

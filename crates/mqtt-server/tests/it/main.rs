@@ -11,6 +11,7 @@ mod exactly_once;
 mod flood;
 mod harness;
 mod hostile;
+mod late;
 mod local;
 mod logins;
 mod payloads;
