@@ -93,6 +93,15 @@ fn fragile(version: Version) -> (World, Arc<Fragile>, Id) {
     (world, store, publisher)
 }
 
+/// The same, with a full store and a publisher that has a session in it.
+fn full(version: Version) -> (World, Arc<Fragile>, Id) {
+    let (mut world, store, _) = fragile(Version::V5);
+    let publisher = world.connect(&persistent(version, "steady"));
+    world.seen(publisher);
+    store.fails.store(FULL, Ordering::Relaxed);
+    (world, store, publisher)
+}
+
 #[test]
 fn a_full_store_refuses_and_takes_again_when_there_is_room() {
     let (mut world, store, publisher) = fragile(Version::V5);
@@ -126,10 +135,7 @@ fn a_full_store_refuses_and_takes_again_when_there_is_room() {
 #[test]
 fn a_qos_2_message_that_was_refused_is_taken_when_it_comes_again() {
     for leaves_first in [false, true] {
-        let (mut world, store, _) = fragile(Version::V5);
-        let publisher = world.connect(&persistent(Version::V311, "steady"));
-        world.seen(publisher);
-        store.fails.store(FULL, Ordering::Relaxed);
+        let (mut world, store, publisher) = full(Version::V311);
         world.writes = !leaves_first;
         world.publish(publisher, "t", "once", 2);
         if leaves_first {
@@ -153,10 +159,7 @@ fn a_qos_2_message_that_was_refused_is_taken_when_it_comes_again() {
 fn the_identifier_of_a_refused_message_is_not_kept_for_the_next_broker() {
     // The connection learns of the failed group, or it is gone before, or it never comes to know.
     for (leaves, learns) in [(true, false), (false, true), (false, false)] {
-        let (mut world, store, _) = fragile(Version::V5);
-        let publisher = world.connect(&persistent(Version::V311, "steady"));
-        world.seen(publisher);
-        store.fails.store(FULL, Ordering::Relaxed);
+        let (mut world, store, publisher) = full(Version::V311);
         world.writes = false;
         world.publish(publisher, "t", "once", 2);
         if leaves {
@@ -181,10 +184,7 @@ fn the_identifier_of_a_refused_message_is_not_kept_for_the_next_broker() {
 
 #[test]
 fn an_identifier_that_comes_after_the_failure_takes_no_refused_one_along() {
-    let (mut world, store, _) = fragile(Version::V5);
-    let publisher = world.connect(&persistent(Version::V5, "steady"));
-    world.seen(publisher);
-    store.fails.store(FULL, Ordering::Relaxed);
+    let (mut world, store, publisher) = full(Version::V5);
     world.writes = false;
     world.say(publisher, b"\x34\x0B\x00\x01t\x00\x01\x00first");
     // The second is in the group after the one that fails, and names the first as well.

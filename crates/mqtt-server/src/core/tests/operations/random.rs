@@ -1,0 +1,91 @@
+//! Operations at random, and those that the fuzzer found.
+
+use proptest::{collection::vec, prelude::*};
+
+use mqtt_packet::{PacketId, Version};
+
+use super::{CLIENTS, FILTERS, Op, ROUND_MAX, TOPICS, model::Model, run};
+use crate::core::tests::{client::Seen, hello::hello};
+
+fn count() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(1), 1 => 2..=ROUND_MAX + 1]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let who = || 0..CLIENTS;
+    prop_oneof![
+        4 => (who(), any::<bool>(), prop::bool::weighted(0.2), prop_oneof![Just(0), Just(5), Just(u32::MAX)])
+            .prop_map(|(who, v5, clean, expiry_secs)| Op::Connect { who, v5, clean, expiry_secs }),
+        3 => (who(), 0..FILTERS.len(), 0..3_u8)
+            .prop_map(|(who, filter, qos)| Op::Subscribe { who, filter, qos }),
+        1 => (who(), 0..FILTERS.len()).prop_map(|(who, filter)| Op::Unsubscribe { who, filter }),
+        10 => (who(), 0..TOPICS.len(), count(), 0..3_u8, prop::bool::weighted(0.1)).prop_map(
+            |(who, topic, count, qos, retain)| Op::Publish { who, topic, count, qos, retain }
+        ),
+        2 => (who(), any::<bool>()).prop_map(|(who, reads)| Op::Reads { who, reads }),
+        1 => who().prop_map(|who| Op::LoseAcks { who }),
+        2 => who().prop_map(|who| Op::Cut { who }),
+        1 => who().prop_map(|who| Op::Disconnect { who }),
+        1 => (who(), 0..TOPICS.len(), 0..3_u8)
+            .prop_map(|(who, topic, qos)| Op::Crash { who, topic, qos }),
+        2 => prop_oneof![Just(1), Just(700), Just(2_000), Just(5_000)]
+            .prop_map(|millis| Op::Pass { millis }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_clients_do_no_message_is_unaccounted_for(ops in vec(op(), 1..120)) {
+        play(&ops, false);
+    }
+
+    #[test]
+    fn not_even_if_the_broker_dies(ops in vec(op(), 1..120)) {
+        play(&ops, true);
+    }
+
+    #[test]
+    fn any_bytes_are_operations(data in vec(any::<u8>(), 0..300)) {
+        run(&data);
+    }
+}
+
+fn play(ops: &[Op], is_durable: bool) {
+    let mut model = Model::connected(is_durable);
+    for op in ops {
+        model.apply(op);
+    }
+    model.finish();
+}
+
+#[test]
+fn the_corpus_of_the_fuzzer_holds() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/operations");
+    let files: Vec<_> = std::fs::read_dir(corpus).unwrap().collect();
+    assert!(!files.is_empty());
+    for file in files {
+        run(&std::fs::read(file.unwrap().path()).unwrap());
+    }
+}
+
+#[test]
+fn the_model_would_notice_a_message_too_many() {
+    let mut model = Model::new(false);
+    model.connect(0, &hello(Version::V5, "client 0"));
+    model.subscribe(0, 0, 2);
+    model.publish(0, 0, 1, 2, false);
+    model.check();
+    assert_eq!(model.devices[0].got, [0]);
+    let client = model.devices[0].connection.unwrap();
+    assert!(!model.world.seen(client).contains(&Seen::Closed));
+    let twice = std::panic::AssertUnwindSafe(|| {
+        let mut model = model;
+        // As a broker that forgot the packet identifier would see it.
+        model.say_publish(client, 0, PacketId::new(9), false, false);
+        model.world.run();
+        model.check();
+    });
+    assert!(std::panic::catch_unwind(twice).is_err());
+}
