@@ -16,8 +16,8 @@ use crate::slab::Id;
 /// So many links stand together.
 const WIDTH: usize = 8;
 
-/// The table grows when it has more links than this for each line, and shrinks when an eighth of it
-/// would do.
+/// The table grows when it has so many links for each line, and shrinks when it has less than an
+/// eighth of that.
 const FULL: usize = 6;
 
 pub(crate) struct HashIndex {

@@ -53,7 +53,8 @@ impl Scenario {
     }
 
     /// Whether most of the time goes into filling the broker, with connections, subscriptions or
-    /// messages, and nothing is compared that depends on the machine's speed. Such figures differ little from round to round.
+    /// messages, and nothing is compared that depends on the machine's speed. Such figures differ
+    /// little from round to round.
     pub(crate) const fn is_large(&self) -> bool {
         match self.work {
             Work::Idle { .. }
