@@ -194,8 +194,9 @@ impl Fleet {
             Broker::Ours(path) => {
                 let listener = format!("tcp://127.0.0.1:{port}");
                 let mut words = vec![path.display().to_string(), "serve".into()];
-                words.extend(["--listen".into(), listener, "--in-memory".into()]);
                 words.extend(profile.surgemq().iter().map(|word| self.fill(word, port)));
+                // Opened after the profile's own: who is let in here finds the others open.
+                words.extend(["--in-memory".into(), "--listen".into(), listener]);
                 Ok(words)
             }
             Broker::Mosquitto(path) => {
