@@ -195,6 +195,7 @@ impl Connection {
             self.renew_routes();
         }
         self.publish_span(joined, now);
+        self.endpoint.let_input_go();
         self.flush(now);
         self.note_end(now);
     }

@@ -282,6 +282,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         Ok(true)
     }
 
+    /// Between two polls a connection has no block of what it reads: one that its receivers have
+    /// written serves the next connection while it is still in the cache. The beginning of a packet
+    /// is copied, unless it is long.
+    fn let_block_go(&mut self) {
+        if self.buf.len() <= READ_MIN as usize {
+            self.buf = BytesMut::from(&*self.buf);
+        }
+    }
+
     fn has_moved(&mut self, bytes: usize) {
         let kib = u16::try_from(bytes.div_ceil(1024)).unwrap_or(u16::MAX);
         self.moved_kib = self.moved_kib.saturating_add(kib);
@@ -379,14 +388,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
                     if this.poll_timer(cx).is_ready() {
                         continue;
                     }
-                    if this.buf.is_empty() {
-                        this.buf = BytesMut::new();
-                    }
+                    this.let_block_go();
                     return Poll::Pending;
                 }
             }
         }
         this.more_came = false;
+        this.let_block_go();
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -214,6 +214,11 @@ impl Link {
         self.session.shrink();
         self.done.take_if(|done| **done == Ledger::default());
         self.gated = None;
+        self.let_input_go();
+    }
+
+    /// Gives the block back that was read, if all that came in it was worked off.
+    pub(crate) fn let_input_go(&mut self) {
         if self.at == self.input.len() {
             self.input = Bytes::new();
             self.at = 0;

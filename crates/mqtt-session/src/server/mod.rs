@@ -300,6 +300,14 @@ impl ServerEndpoint {
         }
     }
 
+    /// Gives the block back that was read, once [`ServerEndpoint::poll_event`] has answered `None`
+    /// and all spans are runs. Without it, that waits for the next input.
+    pub fn let_input_go(&mut self) {
+        if let State::Open(open) = &mut self.state {
+            open.link.let_input_go();
+        }
+    }
+
     /// Answers the messages of a run with PUBACK or PUBREC.
     pub fn acknowledge(&mut self, run: &Run, reason: ReasonCode) {
         if let State::Open(open) = &mut self.state {

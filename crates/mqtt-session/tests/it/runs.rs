@@ -119,6 +119,40 @@ fn body(packet: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_block_is_free_once_its_messages_are_written_even_if_nothing_more_is_read() {
+    let mut block = BytesMut::with_capacity(64 * 1024);
+    let publish = RawPublish {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        packet_id: None,
+        topic: b"a/b",
+        properties: &[],
+        payload: &[b'x'; 1024],
+    };
+    publish.encode(&[], Version::V311, &mut block).unwrap();
+    let mut publisher = opened(Version::V311, None);
+    publisher.handle_input(&mut block, NOW);
+    let Some(ServerEvent::Span(span)) = publisher.poll_event(NOW) else { panic!("no run") };
+    assert!(publisher.poll_event(NOW).is_none());
+    let run = publisher.run(&span).unwrap();
+    publisher.let_input_go();
+    assert!(!block.try_reclaim(64 * 1024), "the message is part of it");
+    let mut receiver = opened(Version::V311, None);
+    let delivery = Delivery {
+        run,
+        granted: QoS::AtMostOnce,
+        retain: false,
+        identifiers: None,
+        mark: 0,
+        seq: None,
+    };
+    receiver.deliver(delivery, NOW);
+    assert_eq!(packets(&mut receiver).len(), 1);
+    assert!(block.try_reclaim(64 * 1024), "nobody needs it");
+}
+
+#[test]
 fn each_receiver_gets_its_own_identifiers_and_flags_whatever_the_forms_and_the_window() {
     for (from, to) in [
         (Version::V311, Version::V311),
