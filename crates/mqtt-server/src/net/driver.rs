@@ -23,14 +23,9 @@ use crate::{
         login::{LoginAnswer, LoginJob},
     },
     limits::Limits,
+    net::read_size::{self, ReadSize},
     server::Shared,
 };
-
-/// A read brings at most this many bytes.
-const READ_MAX: u32 = 256 * 1024;
-
-/// The first read of a connection, and of one that sends little, brings at most this many.
-const READ_MIN: u32 = 2 * 1024;
 
 /// One write hands at most so many chunks to the kernel.
 const SLICES: usize = 64;
@@ -53,7 +48,7 @@ pub(crate) struct Driver<T> {
     connection: Connection,
     shared: Arc<Shared>,
     buf: BytesMut,
-    read_size: u32,
+    read_size: ReadSize,
     /// The last read got all that it asked for: there is more, and what it brings goes out with it.
     more_came: bool,
     /// What was read and written since the task was polled.
@@ -119,7 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             connection,
             shared,
             buf: BytesMut::new(),
-            read_size: READ_MIN,
+            read_size: ReadSize::new(),
             more_came: false,
             moved_kib: 0,
             login: None,
@@ -262,7 +257,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 return Ok(true);
             }
         }
-        let asked = self.read_size as usize;
+        let asked = self.read_size.bytes();
         self.buf.reserve(asked);
         let Poll::Ready(read) = poll_read_buf(&mut self.io, &mut self.buf, asked, cx) else {
             return Ok(false);
@@ -272,12 +267,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.has_moved(read);
-        self.more_came = read >= asked;
-        self.read_size = match read {
-            read if read >= asked => (self.read_size * 2).min(READ_MAX),
-            read if read < asked / 4 => (self.read_size / 2).max(READ_MIN),
-            _ => self.read_size,
-        };
+        self.more_came = self.read_size.learn(read);
         self.connection.handle_input(&mut self.buf, now);
         Ok(true)
     }
@@ -286,7 +276,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// written serves the next connection while it is still in the cache. The beginning of a packet
     /// is copied, unless it is long.
     fn let_block_go(&mut self) {
-        if self.buf.len() <= READ_MIN as usize {
+        if self.buf.len() <= read_size::MIN {
             self.buf = BytesMut::from(&*self.buf);
         }
     }
@@ -329,8 +319,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             return Step::Over;
         }
         self.buf.clear();
-        self.buf.reserve(READ_MIN as usize);
-        match poll_read_buf(&mut self.io, &mut self.buf, READ_MIN as usize, cx) {
+        self.buf.reserve(read_size::MIN);
+        match poll_read_buf(&mut self.io, &mut self.buf, read_size::MIN, cx) {
             Poll::Ready(Ok(0) | Err(_)) => Step::Over,
             Poll::Ready(Ok(_)) => Step::Progress,
             // Nothing more comes from a client that has left.
