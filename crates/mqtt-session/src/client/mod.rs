@@ -280,11 +280,11 @@ impl ClientEndpoint {
         self.open()?.unsubscribe(filters, user_properties, now)
     }
 
-    /// Makes a run of a span of the input at hand; `None` once the connection is closed.
+    /// Makes a run of a span of the input at hand; `None` once that or the connection is gone.
     #[must_use]
     pub fn run(&self, span: &RunSpan) -> Option<Run> {
         match &self.state {
-            State::Open(open) => Some(open.link.run(span)),
+            State::Open(open) => open.link.run(span),
             _ => None,
         }
     }

@@ -240,8 +240,8 @@ impl Link {
         let own_bytes = alias.is_none() && (expires_at.is_none() || self.role == Role::Client);
         let run = if own_bytes {
             let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
-            Run::from_checked(self.bytes(place), self.wire(), qos, retain, 1, len)
-                .with_expiry(expires_at)
+            let bytes = self.bytes(place).unwrap_or_default();
+            Run::from_checked(bytes, self.wire(), qos, retain, 1, len).with_expiry(expires_at)
         } else {
             let mut kept = BytesMut::with_capacity(block.len());
             let fits = match self.role {
@@ -384,19 +384,20 @@ impl Link {
     }
 
     /// Makes a run of a span.
-    pub(crate) fn run(&self, span: &RunSpan) -> Run {
-        let bytes = self.bytes(span.range.clone());
-        Run::from_checked(bytes, self.wire(), span.qos, false, span.count, span.largest)
+    pub(crate) fn run(&self, span: &RunSpan) -> Option<Run> {
+        let bytes = self.bytes(span.range.clone())?;
+        Some(Run::from_checked(bytes, self.wire(), span.qos, false, span.count, span.largest))
     }
 
     /// A part of the input. A small one is copied, so that a receiver that is slow to take it does
     /// not keep the whole read buffer alive.
-    fn bytes(&self, range: Range<usize>) -> Bytes {
-        if range.len() < self.input.len() / 8 {
-            Bytes::copy_from_slice(self.input.get(range).unwrap_or_default())
+    fn bytes(&self, range: Range<usize>) -> Option<Bytes> {
+        let part = self.input.get(range)?;
+        Some(if part.len() < self.input.len() / 8 {
+            Bytes::copy_from_slice(part)
         } else {
-            self.input.slice(range)
-        }
+            self.input.slice_ref(part)
+        })
     }
 }
 

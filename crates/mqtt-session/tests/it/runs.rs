@@ -137,6 +137,7 @@ fn a_block_is_free_once_its_messages_are_written_even_if_nothing_more_is_read() 
     assert!(publisher.poll_event(NOW).is_none());
     let run = publisher.run(&span).unwrap();
     publisher.let_input_go();
+    assert!(publisher.run(&span).is_none());
     assert!(!block.try_reclaim(64 * 1024), "the message is part of it");
     let mut receiver = opened(Version::V311, None);
     let delivery = Delivery {
