@@ -240,8 +240,8 @@ impl Link {
         let own_bytes = alias.is_none() && (expires_at.is_none() || self.role == Role::Client);
         let run = if own_bytes {
             let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
-            let bytes = self.bytes(place).unwrap_or_default();
-            Run::from_checked(bytes, self.wire(), qos, retain, 1, len).with_expiry(expires_at)
+            Run::from_checked(self.bytes(packet), self.wire(), qos, retain, 1, len)
+                .with_expiry(expires_at)
         } else {
             let mut kept = BytesMut::with_capacity(block.len());
             let fits = match self.role {
@@ -383,21 +383,20 @@ impl Link {
         })
     }
 
-    /// Makes a run of a span.
+    /// Makes a run of a span; `None` where its input is gone.
     pub(crate) fn run(&self, span: &RunSpan) -> Option<Run> {
-        let bytes = self.bytes(span.range.clone())?;
+        let bytes = self.bytes(self.input.get(span.range.clone())?);
         Some(Run::from_checked(bytes, self.wire(), span.qos, false, span.count, span.largest))
     }
 
-    /// A part of the input. A small one is copied, so that a receiver that is slow to take it does
-    /// not keep the whole read buffer alive.
-    fn bytes(&self, range: Range<usize>) -> Option<Bytes> {
-        let part = self.input.get(range)?;
-        Some(if part.len() < self.input.len() / 8 {
+    /// A part of the input, to be kept. A small one is copied, so that a receiver that is slow to
+    /// take it does not keep the whole read buffer alive.
+    fn bytes(&self, part: &[u8]) -> Bytes {
+        if part.len() < self.input.len() / 8 {
             Bytes::copy_from_slice(part)
         } else {
             self.input.slice_ref(part)
-        })
+        }
     }
 }
 
