@@ -15,7 +15,7 @@ use super::profile::{ACL, PASSWORDS, PATTERNS, Profile, SCRAM};
 use super::verdict::Stop;
 
 /// How long a broker may take to accept its first connection.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(30);
 
 /// All brokers of a run; they are ended when this is dropped.
 #[derive(Debug)]

@@ -47,7 +47,7 @@ pub(crate) fn settles(process: u32, took: Duration, play: impl Fn() -> Done) -> 
 
 /// The memory comes down to this within some seconds.
 pub(crate) fn falls_below(process: u32, bytes: u64) -> Done {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let Some(now) = resident_bytes(process) else { return Ok(()) };
         if now <= bytes {

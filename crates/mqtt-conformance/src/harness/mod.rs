@@ -3,6 +3,7 @@
 pub(crate) mod broker;
 pub(crate) mod bytes;
 pub(crate) mod connect;
+pub(crate) mod control;
 pub(crate) mod memory;
 pub(crate) mod options;
 pub(crate) mod packet;

@@ -16,8 +16,11 @@ use super::requests::{acknowledgement, subscribe, unsubscribe};
 use super::verdict::{Done, Stop, ensure, fail};
 use super::version::Version;
 
-/// How long a packet that must come may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a packet that must come may take: only what never comes takes as long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a read or a write of the socket may wait.
+const SOCKET: Duration = Duration::from_secs(5);
 
 /// How long silence must last to count as "nothing is sent".
 const SILENCE: Duration = Duration::from_millis(300);
@@ -63,7 +66,7 @@ impl Peer {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)
             .map_err(|error| Stop::Fail(format!("the broker does not accept a socket: {error}")))?;
         let _ = stream.set_nodelay(true);
-        let _ = stream.set_write_timeout(Some(PATIENCE));
+        let _ = stream.set_write_timeout(Some(SOCKET));
         Ok(Self {
             version,
             session_present: false,
@@ -110,7 +113,7 @@ impl Peer {
     /// The server has ended the connection: behind all that it sent before is the end. What came is
     /// not looked at.
     pub(crate) fn drained(&mut self) -> Done {
-        let _ = self.stream.set_read_timeout(Some(PATIENCE));
+        let _ = self.stream.set_read_timeout(Some(SOCKET));
         let mut bytes = vec![0; 64 * 1024];
         loop {
             match self.stream.read(&mut bytes) {

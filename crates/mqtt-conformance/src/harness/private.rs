@@ -68,7 +68,7 @@ impl Private {
     /// Starts it; not run where the broker under test is not ours, whose options these are.
     pub(crate) fn start(t: &Story, setup: &Setup) -> Done<Self> {
         let mut broker = Self::spawn(t, setup)?;
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         // It says so when the last of its listeners is there, not the first.
         while !broker.log().contains("listening on ") {
             ensure!(!broker.has_ended(), "the broker does not start: {}", broker.log());
@@ -81,7 +81,7 @@ impl Private {
     /// Starts it, which must fail; answers what it says.
     pub(crate) fn refuses_to_start(t: &Story, setup: &Setup) -> Done<String> {
         let mut broker = Self::spawn(t, setup)?;
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while !broker.has_ended() {
             ensure!(Instant::now() < deadline, "the broker started: {}", broker.log());
             std::thread::sleep(Duration::from_millis(20));
@@ -153,7 +153,7 @@ impl Private {
         let count = || self.log().matches(says).count();
         let before = count();
         self.signal("HUP")?;
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while count() == before {
             ensure!(Instant::now() < deadline, "after SIGHUP it does not say '{says}'");
             std::thread::sleep(Duration::from_millis(10));

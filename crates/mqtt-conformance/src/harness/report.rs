@@ -46,21 +46,16 @@ impl Report {
         self.rows.iter().all(|row| row.verdict != Verdict::Fail)
     }
 
-    /// A line per test, then a summary line per table. `all`: the passes as well.
+    /// A line per test, a summary line per table, and at the end the failures, where they are seen.
+    /// `all`: the passes as well.
     #[must_use]
     pub fn table(&self, all: bool) -> String {
-        let mut text = String::new();
-        for row in self.rows.iter().filter(|row| all || row.verdict != Verdict::Pass) {
-            let _ = writeln!(
-                text,
-                "{:<15} {:<6} {:<13} {}",
-                row.id,
-                row.version,
-                row.verdict.word(),
-                row.reason
-            );
-        }
-        text + &self.summary()
+        let (failed, others): (Vec<_>, Vec<_>) =
+            self.rows.iter().partition(|row| row.verdict == Verdict::Fail);
+        let printed = others.into_iter().filter(|row| all || row.verdict != Verdict::Pass);
+        let before: String = printed.map(Row::line).collect();
+        let failures: String = failed.into_iter().map(Row::line).collect();
+        before + &self.summary() + &failures
     }
 
     /// A line per table and one for the time.
@@ -94,6 +89,11 @@ impl Report {
 }
 
 impl Row {
+    fn line(&self) -> String {
+        let Self { id, version, verdict, reason, .. } = self;
+        format!("{id:<15} {version:<6} {:<13} {reason}\n", verdict.word())
+    }
+
     fn json(&self) -> String {
         format!(
             r#"  {{"suite": {}, "version": {}, "id": {}, "verdict": {}, "reason": {}, "millis": {}}}"#,
@@ -139,6 +139,15 @@ mod tests {
         report.rows.push(row("Y", Verdict::Fail));
         assert!(!report.is_clean());
         assert!(report.table(false).contains("1 pass    1 fail"));
+    }
+
+    #[test]
+    fn failures_are_the_last_lines() {
+        let rows =
+            vec![row("X", Verdict::Fail), row("Y", Verdict::NotRun), row("Z", Verdict::Fail)];
+        let text = Report { rows, elapsed: Duration::default() }.table(false);
+        let ids: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(ids, ["Y", "MQTT", "0.0", "X", "Z"], "{text}");
     }
 
     #[test]

