@@ -12,6 +12,7 @@ mod install;
 mod instructions;
 mod interop;
 mod process;
+mod siege;
 mod test;
 mod tidy;
 
@@ -39,6 +40,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Kill the broker in every way, and check that nothing it acknowledged is lost.
     Crash(crash::Options),
+    /// Attack the broker in every way at once, beside a client that must not notice.
+    Siege(siege::Options),
     /// Measure the broker beside a floor and other brokers.
     Bench(bench::Options),
     /// Compare what messages cost in instructions with what was accepted.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Interop(options) => interop::run(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Crash(options) => crash::run(&options),
+        Task::Siege(options) => siege::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Instructions(options) => instructions::run(&options),
         Task::Ci => return ci::run(),

@@ -12,7 +12,8 @@ const CLOCKS: &[&str] = &["chrono", "time", "jiff", "quanta", "coarsetime", "web
 const RANDOMNESS: &[&str] = &["rand", "rand_core", "getrandom", "fastrand", "uuid"];
 
 /// Members that exist for the development of the others alone.
-const DEVELOPMENT_ONLY: &[&str] = &["mqtt-testkit", "mqtt-conformance", "benches", "xtask"];
+const DEVELOPMENT_ONLY: &[&str] =
+    &["mqtt-testkit", "mqtt-conformance", "mqtt-siege", "benches", "xtask"];
 
 /// What one crate may and must not depend on.
 struct Layer {
