@@ -94,9 +94,7 @@ impl Sender {
         if delivery.qos() == QoS::AtMostOnce {
             return send_qos0(&delivery, tx);
         }
-        self.pending_messages += self.unfinished(&delivery);
-        self.pending_bytes += delivery.run.len();
-        self.pending.push_back(delivery);
+        self.wait(delivery);
         self.pump(tx);
     }
 
@@ -490,10 +488,14 @@ impl Sender {
     /// The messages that wait for the window, in order, less those of the first run that were sent.
     pub(crate) fn pending(&self) -> impl Iterator<Item = Delivery> {
         self.pending.iter().enumerate().map(|(place, delivery)| {
-            let at = if place == 0 { self.pending_at as usize } else { 0 };
+            let (at, taken) = match place {
+                0 => (self.pending_at as usize, self.pending_taken),
+                _ => (0, 0),
+            };
             let left = Self::frames_left(delivery, at).count();
             let run = delivery.run.last_from(at, left);
-            Delivery { run, ..delivery.clone() }
+            let seq = delivery.seq.map(|first| first.saturating_add(taken.into()));
+            Delivery { run, seq, ..delivery.clone() }
         })
     }
 
@@ -515,13 +517,27 @@ impl Sender {
         (self.pending_messages, self.pending_bytes) = (0, 0);
         for delivery in pending {
             if keep(&delivery) {
-                self.pending_messages += delivery.count() as usize;
-                self.pending_bytes += delivery.run.len();
-                self.pending.push_back(delivery);
-            } else {
-                done.drop_messages(reason, u64::from(delivery.count()));
+                self.wait(delivery);
+                continue;
+            }
+            for (place, frame) in (0..).zip(delivery.run.frames()) {
+                let seq = delivery.seq.map(|first| first.saturating_add(place));
+                let run = delivery.run.with_frame(&frame);
+                let single = Delivery { run, seq, ..delivery.clone() };
+                if keep(&single) {
+                    self.wait(single);
+                } else if seq.is_none_or(|number| self.skip(number.get())) {
+                    done.drop_messages(reason, 1);
+                }
             }
         }
+    }
+
+    /// Puts messages behind those that wait for the window.
+    fn wait(&mut self, delivery: Delivery) {
+        self.pending_messages += self.unfinished(&delivery);
+        self.pending_bytes += delivery.run.len();
+        self.pending.push_back(delivery);
     }
 
     /// Gives unused memory back.

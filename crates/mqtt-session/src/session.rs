@@ -96,7 +96,8 @@ impl Session {
         self.sender.forget();
     }
 
-    /// Drops of the waiting messages those that `keep` does not want, counted as `reason`.
+    /// Drops of the waiting messages those that `keep` does not want, counted as `reason`. Messages
+    /// that wait together are asked for one by one if `keep` does not want all of them.
     pub fn retain_pending(
         &mut self,
         done: &mut Ledger,

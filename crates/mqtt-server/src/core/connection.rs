@@ -75,6 +75,9 @@ pub(super) struct Client {
     pub(super) has_left: bool,
     pub(super) will: Option<Box<WillRequest>>,
     pub(super) expiry_secs: u32,
+    /// The generation of the access rules that what waits for the client's window was checked
+    /// against.
+    pub(super) rules: u64,
     /// Nothing, and so no password, for a client that cannot authenticate again.
     pub(super) renewal: Option<Box<Renewal>>,
     /// CONNACK waits for the journal.
@@ -171,6 +174,7 @@ impl Connection {
     /// Takes whole packets out of `buf` and does what they ask for.
     pub(crate) fn handle_input(&mut self, buf: &mut BytesMut, now: Time) {
         self.now = now;
+        self.renew_rights();
         let before = buf.len();
         self.endpoint.handle_input(buf, now);
         self.traffic.bytes_received += (before - buf.len()) as u64;
@@ -207,6 +211,22 @@ impl Connection {
         if self.routes.as_ref().is_some_and(|routes| routes.are_over(generations)) {
             self.forget_routes();
         }
+    }
+
+    /// Messages that wait for the client's window were permitted by rules that may have changed: they
+    /// are asked for again before an acknowledgement lets more of them go.
+    fn renew_rights(&mut self) {
+        let Stage::Open(client) = &mut self.stage else { return };
+        let generation = self.broker.authorizer.generation();
+        if client.rules == generation || client.opening.is_some() {
+            return;
+        }
+        client.rules = generation;
+        let done = self.done.get_or_insert_default();
+        let (broker, slot) = (&self.broker, &client.slot);
+        self.endpoint.retain_pending(done, DropReason::NotAuthorized, |delivery| {
+            delivery.mark == generation || broker.may_deliver(slot, delivery)
+        });
     }
 
     fn are_routes_full(&self) -> bool {

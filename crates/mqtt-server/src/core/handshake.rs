@@ -216,13 +216,7 @@ impl Connection {
         match self.broker.arrive(&arrival, waker, now) {
             Arrived::Later => {}
             Arrived::Refused(cause) => self.refuse(cause),
-            Arrived::Owner { slot, mut session, present, epoch, after } => {
-                let generation = self.broker.authorizer.generation();
-                let broker = &self.broker;
-                let done = self.done.get_or_insert_default();
-                session.retain_pending(done, DropReason::NotAuthorized, |delivery| {
-                    delivery.mark == generation || broker.may_deliver(&slot, delivery)
-                });
+            Arrived::Owner { slot, session, present, epoch, after } => {
                 let old = std::mem::replace(&mut self.stage, Stage::Gone);
                 if let Stage::Arriving(arriving) = old {
                     self.open(*arriving, slot, Found { session, present, epoch, after }, now);
@@ -247,6 +241,7 @@ impl Connection {
             has_left: false,
             will: request.will.map(Box::new),
             expiry_secs,
+            rules: 0,
             renewal: request.authentication_method.map(|method| {
                 let method = method.into();
                 Box::new(Renewal { credentials, method, exchange: None, job: None })
@@ -358,6 +353,13 @@ impl Connection {
                 }
             }
         }
+        // The last moment before what waits is sent: the rules may have changed since it was left.
+        let broker = &self.broker;
+        client.rules = broker.authorizer.generation();
+        let done = self.done.get_or_insert_default();
+        opening.session.retain_pending(done, DropReason::NotAuthorized, |delivery| {
+            delivery.mark == client.rules || broker.may_deliver(&client.slot, delivery)
+        });
         let client_id = client.slot.client_id.clone();
         let accept = Accept {
             session: *opening.session,

@@ -32,6 +32,8 @@ impl Broker {
         publisher: Option<SubscriberId>,
         topic: TopicNameRef<'_>,
     ) -> Receivers {
+        // Before the rules are asked: rules that change meanwhile make the answer an old one.
+        let generation = self.authorizer.generation();
         let mut matches = Matches::default();
         self.routing.matches(topic, &mut matches);
         let mut places: HashMap<SubscriberId, usize> = HashMap::new();
@@ -72,7 +74,7 @@ impl Broker {
             }
         }
         only_own &= direct.is_empty() && groups.is_empty();
-        Receivers { direct, groups, only_own }
+        Receivers { direct, groups, only_own, generation }
     }
 
     /// Has what matches of `topic`, and of those that were read behind it, will need brought near;
@@ -124,7 +126,7 @@ impl Broker {
         behind: &mut Behind,
         transaction: &mut Transaction,
     ) -> ReasonCode {
-        let mark = self.authorizer.generation();
+        let mark = receivers.generation;
         let mut forms = Forms::new(run);
         let mut reached = 0;
         let mut stored = Vec::new();

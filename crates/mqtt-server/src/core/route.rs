@@ -35,6 +35,9 @@ pub(crate) struct Receivers {
     pub(crate) groups: Vec<Group>,
     /// Whether nobody gets a message because of No Local alone: a subscription matches it.
     pub(crate) only_own: bool,
+    /// The generation of the access rules, from before they were asked: what is handed out under it
+    /// is asked for again where they have changed since.
+    pub(crate) generation: u64,
 }
 
 /// One session, and what its matching subscriptions ask for together [MQTT-3.3.4-2].
@@ -113,6 +116,7 @@ impl Receivers {
         self.groups.is_empty()
             && other.groups.is_empty()
             && self.only_own == other.only_own
+            && self.generation == other.generation
             && self.direct.len() == other.direct.len()
             && self.direct.iter().zip(&other.direct).all(|(mine, theirs)| mine.is_same(theirs))
     }

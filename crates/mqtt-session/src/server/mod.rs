@@ -374,6 +374,19 @@ impl ServerEndpoint {
         }
     }
 
+    /// Drops of the messages that wait for the window those that `keep` does not want, counted as
+    /// `reason`; see [`Session::retain_pending`].
+    pub fn retain_pending(
+        &mut self,
+        done: &mut Ledger,
+        reason: DropReason,
+        keep: impl FnMut(&Delivery) -> bool,
+    ) {
+        if let State::Open(open) = &mut self.state {
+            open.link.session.retain_pending(done, reason, keep);
+        }
+    }
+
     /// Does not send messages that come from a disk. Answers false if they were finished before.
     pub fn skip(&mut self, delivery: &Delivery) -> bool {
         match (&mut self.state, delivery.seq) {

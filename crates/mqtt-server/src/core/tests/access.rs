@@ -1,6 +1,8 @@
 //! Access rules: asked for at every hand-over, and again when they have changed.
 
-use mqtt_packet::{PacketType, QoS, ReasonCode, SubscriptionOptions, Version};
+use mqtt_packet::{
+    Ack, Packet, PacketId, PacketType, QoS, ReasonCode, SubscriptionOptions, Version,
+};
 use mqtt_session::DropReason;
 
 use super::{
@@ -170,6 +172,45 @@ fn what_waits_for_the_window_is_asked_for_again_after_a_reconnect() {
     let client = world.connect(&hello_one);
     assert_eq!(world.texts(client), ["open", "other"]);
     assert_eq!(world.dropped(DropReason::NotAuthorized), 1);
+}
+
+#[test]
+fn rules_that_change_between_the_decision_and_the_hand_over_are_asked_again() {
+    for (filter, qos) in [("#", 0), ("#", 1), ("$share/g/#", 1)] {
+        for mut world in [World::new(), World::durable()] {
+            let client = world.connect(&persistent(Version::V5, "client"));
+            let publisher = world.connect(&hello(Version::V5, "publisher"));
+            world.subscribe(client, filter, qos);
+            world.rules.forbid_behind_the_next_answer(Act::Receive, "secret");
+            world.publish(publisher, "secret", "x", qos);
+            world.publish(publisher, "open", "x", qos);
+            assert_eq!(world.message(client).topic, "open", "{filter} {qos}");
+            assert_eq!(world.dropped(DropReason::NotAuthorized), 1, "{filter} {qos}");
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_the_window_is_asked_for_again_on_the_same_connection() {
+    for mut world in [World::new(), World::durable()] {
+        let mut hello_one = persistent(Version::V5, "client");
+        hello_one.properties.receive_maximum = Some(1);
+        let client = world.connect(&hello_one);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        world.subscribe(client, "#", 1);
+        world.client(client).answers = false;
+        for topic in ["open", "secret", "secret", "other", "secret", "last"] {
+            world.publish(publisher, topic, topic, 1);
+        }
+        let first = world.message(client);
+        assert_eq!(first.topic, "open");
+        world.rules.forbid(Act::Receive, "secret");
+        world.client(client).answers = true;
+        let id = PacketId::new(first.packet_id.unwrap()).unwrap();
+        world.send(client, &Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS)));
+        assert_eq!(world.texts(client), ["other", "last"]);
+        assert_eq!(world.dropped(DropReason::NotAuthorized), 3);
+    }
 }
 
 #[test]

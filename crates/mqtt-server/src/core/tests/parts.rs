@@ -89,6 +89,8 @@ pub(super) enum Act {
 #[derive(Default)]
 pub(super) struct Rules {
     forbidden: Mutex<Vec<(Act, String)>>,
+    /// Forbidden right behind the next answer about it, which still permits it.
+    forbidden_next: Mutex<Option<(Act, String)>>,
     generation: AtomicU64,
 }
 
@@ -96,6 +98,11 @@ impl Rules {
     /// As rules that stood in the file when the server started: they have the first generation.
     pub(super) fn forbid_from_the_start(&self, act: Act, topic: &str) {
         self.forbidden.lock().push((act, topic.to_owned()));
+    }
+
+    /// Rules that change between an answer and its use.
+    pub(super) fn forbid_behind_the_next_answer(&self, act: Act, topic: &str) {
+        *self.forbidden_next.lock() = Some((act, topic.to_owned()));
     }
 
     pub(super) fn forbid(&self, act: Act, topic: &str) {
@@ -111,7 +118,13 @@ impl Authorizer for Rules {
             Action::Receive { topic } => (Act::Receive, topic.as_str()),
             Action::Subscribe { filter } => (Act::Subscribe, filter.as_str()),
         };
-        !self.forbidden.lock().iter().any(|(a, forbidden)| *a == act && forbidden == text)
+        let permits =
+            !self.forbidden.lock().iter().any(|(a, forbidden)| *a == act && forbidden == text);
+        let next = self.forbidden_next.lock().take_if(|(a, topic)| *a == act && topic == text);
+        if let Some((act, topic)) = next {
+            self.forbid(act, &topic);
+        }
+        permits
     }
 
     fn generation(&self) -> u64 {
