@@ -73,12 +73,14 @@ impl Access {
         }
     }
 
-    /// Whether the user was in the password file when it came in, and is not any more.
+    /// Whether this is a user whom the password file does not have (any more). Nobody comes in under
+    /// such a name; it is that of a session or will from before the file was loaded, or before the
+    /// broker started.
     fn was_removed(&self, who: Subject<'_>) -> bool {
         let (Some(passwords), Some(name)) = (&self.passwords, who.identity.user_name()) else {
             return false;
         };
-        passwords.generation() > 0 && !passwords.contains(name)
+        !passwords.contains(name)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::harness::{Broker, Process};
 
 /// A data directory of this test, where nothing is yet.
-fn data_dir(name: &str) -> PathBuf {
+pub(crate) fn data_dir(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     match std::fs::remove_dir_all(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::durable::data_dir;
 use crate::harness::{Broker, Finished, Process, scratch};
 
 fn passwd(options: &str, path: &Path, rest: &str) -> Finished {
@@ -90,6 +91,35 @@ fn files_are_loaded_anew_on_sighup() {
     broker.signal("TERM");
     let heard = listener.finish().stdout;
     assert_eq!(String::from_utf8_lossy(&heard), "first\nsecond\n");
+}
+
+/// The password file says who there is, also at the first load: nobody who was removed while the
+/// broker was away speaks when it is back.
+#[test]
+fn the_delayed_will_of_a_removed_user_is_not_published_after_a_restart() {
+    let (path, data) = (scratch("will_users"), data_dir("will_data"));
+    for user in ["alice", "bob", "carol"] {
+        let create = if user == "alice" { "-c" } else { "" };
+        passwd(create, &path, &format!("{user} s3cret")).expect_success();
+    }
+    let options = format!("--password-file {} --data-dir {}", path.display(), data.display());
+    let broker = Broker::start(&options);
+    let client = |(user, delay)| {
+        let login = format!("-V 5 -i {user} -u {user} -P s3cret -x 600");
+        let will = format!("--will-topic will --will-payload {user}");
+        let delay = format!("-D will will-delay-interval {delay}");
+        broker.subscribe(&format!("{login} {will} {delay} -t none"))
+    };
+    let clients = [("alice", 4), ("carol", 6)].map(client);
+    broker.signal("KILL");
+    assert_eq!(broker.finish().code, None);
+    drop(clients);
+
+    // The delays begin when the broker is back.
+    passwd("-D", &path, "alice").expect_success();
+    let broker = Broker::start(&options);
+    let listener = broker.subscribe("-V 5 -u bob -P s3cret -t will -C 1");
+    assert_eq!(String::from_utf8_lossy(&listener.finish().stdout), "carol\n");
 }
 
 #[test]
