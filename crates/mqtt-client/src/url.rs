@@ -22,11 +22,28 @@ const DEFAULT_PORT: u16 = 1883;
 /// The port of HTTP, which is that of WebSocket too.
 const WEBSOCKET_PORT: u16 = 80;
 
+/// Stands in an error for what may be a part of a password.
+const HIDDEN: &str = "***";
+
 /// The path that most brokers have.
 const WEBSOCKET_PATH: &str = "/mqtt";
 
 impl Url {
+    /// The parts of a URL. What is wrong is not repeated where it may be a part of a password.
     pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
+        Self::parts(text).map_err(|error| match error {
+            // `user:password` without a host looks like a host and its port.
+            UrlError::Port(port) if !port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                UrlError::Port(HIDDEN.to_owned())
+            }
+            UrlError::Port(_) if text.contains('@') => UrlError::Port(HIDDEN.to_owned()),
+            UrlError::Path(_) if text.contains('@') => UrlError::Path(HIDDEN.to_owned()),
+            UrlError::Parameter(_) if text.contains('@') => UrlError::Parameter(HIDDEN.to_owned()),
+            error => error,
+        })
+    }
+
+    fn parts(text: &str) -> Result<Self, UrlError> {
         let (is_websocket, rest) = match text.split_once("://") {
             Some(("mqtt" | "tcp", rest)) => (false, rest),
             Some(("ws", rest)) => (true, rest),
@@ -162,5 +179,20 @@ mod tests {
         assert_eq!(error("mqtt://h:0"), UrlError::Port("0".into()));
         assert_eq!(error("mqtt://h/a/topic"), UrlError::Path("a/topic".into()));
         assert_eq!(error("mqtt://a%4:b@h"), UrlError::Percent);
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_a_password() {
+        for text in [
+            "mqtt://alice:s3cret",
+            "mqtt://alice:s3/cret@h",
+            "mqtt://alice:99/s3cret@h",
+            "mqtt://alice:s3?cret@h",
+            "ws://alice:99/s3 cret@h",
+            "mqtt://h:1?password=s3cret@",
+        ] {
+            let error = Url::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("s3") && !error.contains("cret"), "{text}: {error}");
+        }
     }
 }

@@ -27,11 +27,11 @@ use crate::failure::Failure;
 /// Exit codes: 0 for success, 2 for a command line that makes no sense, 1 or a code of its own for
 /// what fails later.
 pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
+    let said = arguments.clone();
     let command = match parse(arguments) {
         Ok(command) => command,
         Err(error) => {
-            // Nobody is left to tell if this cannot be written.
-            drop(error.print());
+            complain(&error, &said);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -42,6 +42,36 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         }
         failure.exit_code()
     })
+}
+
+/// Prints what clap has to say. Arguments in it that may hold a password are left out: a URL stands
+/// where none belongs more often than not with everything that it has.
+fn complain(error: &clap::Error, arguments: &[OsString]) {
+    use std::io::Write;
+    let text = error.render().to_string();
+    let hidden = without_secrets(&text, arguments);
+    // Nobody is left to tell if this cannot be written.
+    drop(match hidden == text {
+        true => error.print(),
+        false => write!(std::io::stderr(), "{hidden}"),
+    });
+}
+
+/// Replaces each argument that has credentials in it, as `mqtt://user:password@host` has.
+fn without_secrets(text: &str, arguments: &[OsString]) -> String {
+    let mut text = text.to_owned();
+    for argument in arguments.iter().map(|argument| argument.to_string_lossy()) {
+        // Of `--option=value` and `-Lvalue` the value alone may be repeated too.
+        let value = argument.split_once('=').map_or(&*argument, |(_, value)| value);
+        for word in [&*argument, value, argument.get(2..).unwrap_or_default()] {
+            let is_url = word.contains("://");
+            let has_login = word.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
+            if is_url || has_login {
+                text = text.replace(word, "***");
+            }
+        }
+    }
+    text
 }
 
 /// Writes a failure as one line; unlike `eprintln!` it does not mind if nobody listens.
@@ -183,6 +213,24 @@ mod tests {
         assert_eq!(subscribe.topics, ["a", "b"]);
         assert_eq!(subscribe.qos, mqtt_packet::QoS::ExactlyOnce);
         assert_eq!(subscribe.connection.version, Some(mqtt_packet::Version::V311));
+    }
+
+    #[test]
+    fn a_url_where_none_belongs_keeps_its_password() {
+        for line in [
+            "surgemq sub mqtt://alice:s3cret@h/t",
+            "surgemq pub -t a -m b alice:s3cret@h",
+            "surgemq sub --ulr=mqtt://alice:s3cret@h/t",
+            "surgemq sub -t a -q mqtt://alice:s3cret@h",
+            "surgemq pub -t a -L mqtt://alice:s3cret@h -h x -k mqtt://alice:s3cret",
+            "surgemq mqtt://alice:s3cret@h",
+            "surgemq serve --listen mqtt://alice:s3cret@h:1:2",
+        ] {
+            let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = parse(arguments.clone()).unwrap_err();
+            let text = without_secrets(&error.render().to_string(), &arguments);
+            assert!(!text.contains("s3cret") && text.contains("error:"), "{line}: {text}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) struct ConnectionArgs {
         help = "Everything at once: mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], or \
                 ws://[USER[:PASSWORD]@]HOST[:PORT][/PATH] for WebSocket"
     )]
-    pub(crate) url: Option<Url>,
+    url: Option<String>,
 
     /// The user name
     #[arg(short, long = "username", value_name = "NAME")]
@@ -155,7 +155,7 @@ impl ConnectionArgs {
             return Err(Failure::usage(text));
         }
         let version = self.decide_version(&properties, wants_v5)?;
-        let url = self.url.clone().unwrap_or_default();
+        let url = self.parsed_url()?.unwrap_or_default();
         let host = self.host.clone().or(Some(url.host)).filter(|host| !host.is_empty());
         let password = self.password.as_ref().map(|word| word.as_encoded_bytes().to_vec());
         let connection = Connection {
@@ -176,6 +176,16 @@ impl ConnectionArgs {
             return Err(Failure::usage(text));
         }
         Ok(connection)
+    }
+
+    /// What the URL says. It is parsed here and not by clap, whose errors repeat the whole argument,
+    /// password and all.
+    ///
+    /// # Errors
+    /// It is none, with exit code 2. Nothing of it is repeated.
+    pub(crate) fn parsed_url(&self) -> Result<Option<Url>, Failure> {
+        let url = self.url.as_deref().map(str::parse).transpose();
+        url.map_err(|error: String| Failure::usage(format!("-L: {error}")))
     }
 
     fn decide_version(

@@ -103,7 +103,7 @@ impl PublishArgs {
     /// # Errors
     /// What is wrong, with exit code 2.
     pub(crate) fn plan(&self) -> Result<PublishPlan, Failure> {
-        let topic_of_url = self.connection.url.as_ref().and_then(|url| url.topic.clone());
+        let topic_of_url = self.connection.parsed_url()?.and_then(|url| url.topic);
         let topic = self.topic.clone().or(topic_of_url).ok_or_else(|| {
             Failure::usage("there is no topic to publish to; add -t TOPIC, or one to the URL of -L")
         })?;

