@@ -30,8 +30,8 @@ pub enum LoadError {
         /// What to do about it.
         remedy: String,
     },
-    /// Everybody on the machine may read or write a file of passwords (Unix).
-    #[error("{} is open to everybody (mode {mode:04o}); run `chmod 600` on it", path.display())]
+    /// Everybody on the machine may write the file (Unix): whoever does decides who comes in.
+    #[error("everybody may write {} (mode {mode:04o}); run `chmod o-w` on it", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,

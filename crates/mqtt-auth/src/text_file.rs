@@ -2,6 +2,9 @@ use std::{fs::File, io::Read, path::Path};
 
 use crate::{LoadError, load_error::Problem};
 
+/// Everybody may write it.
+const WRITABLE_BY_ALL: u32 = 0o002;
+
 /// The content of a file as text, with what its permissions are.
 pub(crate) struct TextFile {
     pub(crate) text: String,
@@ -10,6 +13,19 @@ pub(crate) struct TextFile {
 }
 
 impl TextFile {
+    /// Reads a file that decides on access. Everybody may read it, as a file of rules or a secret
+    /// that Kubernetes mounts; that is for the caller to warn about.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not UTF-8, or everybody may write it.
+    pub(crate) fn read_trusted(path: &Path) -> Result<Self, LoadError> {
+        let file = Self::read(path)?;
+        match file.mode.filter(|mode| mode & WRITABLE_BY_ALL != 0) {
+            Some(mode) => Err(LoadError::Exposed { path: path.to_owned(), mode }),
+            None => Ok(file),
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self, LoadError> {
         let (bytes, mode) =
             read_bytes(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;

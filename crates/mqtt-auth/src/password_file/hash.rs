@@ -1,7 +1,7 @@
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+    Algorithm, Argon2, Params, PasswordHasher, Version,
     password_hash::{
-        PasswordHash as Phc, PasswordHashString, Salt, SaltString,
+        SaltString,
         rand_core::{OsRng, RngCore},
     },
 };
@@ -9,13 +9,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha512};
 use subtle::{Choice, ConstantTimeEq};
 
+use super::argon2id::Argon2id;
 use crate::{load_error::Problem, scram::ScramKeys};
 
 /// The most work a line of the file may ask of every login, so that a typing error there does not
-/// stop the server: memory in KiB, passes over it, lanes, and rounds of PBKDF2, which are SCRAM's iterations too.
-const ARGON2_MEMORY_KIB_MAX: u32 = 1024 * 1024;
-const ARGON2_PASSES_MAX: u32 = 64;
-const ARGON2_LANES_MAX: u32 = 64;
+/// stop the server: rounds of PBKDF2, which are SCRAM's iterations too.
 pub(super) const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
 
 /// Fewer rounds than these are a matter of hours for whoever gets hold of the file. `mosquitto_passwd`
@@ -34,7 +32,7 @@ const SHA512_BYTES: usize = 64;
 /// What the file knows of one user's password. Has no `Debug`: hashes do not belong in logs.
 pub(super) enum PasswordHash {
     /// `$argon2id$…`, a PHC string.
-    Argon2id(PasswordHashString),
+    Argon2id(Argon2id),
     /// `$scram-sha-256$iterations$salt$stored key$server key`.
     ScramSha256(ScramKeys),
     /// `$7$rounds$salt$hash` of mosquitto 2.
@@ -51,7 +49,7 @@ impl PasswordHash {
             return Err(Problem::new("no password hash behind the user name", remedy));
         };
         match scheme {
-            "argon2id" => argon2id(text),
+            "argon2id" => Argon2id::parse(rest).map(Self::Argon2id),
             "scram-sha-256" => scram_sha256(rest),
             "7" => pbkdf2_sha512(rest),
             "6" => sha512(rest),
@@ -65,7 +63,7 @@ impl PasswordHash {
     /// Whether this is the hash of the password. Takes the same time whatever the answer.
     pub(super) fn verify(&self, password: &[u8]) -> Choice {
         match self {
-            Self::Argon2id(phc) => verify_argon2id(phc, password),
+            Self::Argon2id(argon2id) => argon2id.verify(password),
             Self::ScramSha256(keys) => keys.verify(password),
             Self::Pbkdf2Sha512 { rounds, salt, hash } => {
                 let mut computed = [0; SHA512_BYTES];
@@ -104,7 +102,8 @@ impl PasswordHash {
 /// `None` if it is longer than the 4 GiB that argon2 takes.
 pub(super) fn hash_password(password: &[u8]) -> Option<String> {
     let salt = SaltString::generate(&mut OsRng);
-    let phc = argon2(Params::DEFAULT).hash_password(password, &salt).ok()?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
+    let phc = argon2.hash_password(password, &salt).ok()?;
     Some(phc.to_string())
 }
 
@@ -113,38 +112,6 @@ pub(super) fn hash_password_for_scram(password: &[u8], iterations: u32) -> Strin
     let mut salt = vec![0; SCRAM_SALT_BYTES];
     OsRng.fill_bytes(&mut salt);
     format!("$scram-sha-256${}", ScramKeys::derive(password, salt, iterations))
-}
-
-fn argon2(params: Params) -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
-fn argon2id(text: &str) -> Result<PasswordHash, Problem> {
-    let phc = Phc::new(text).map_err(|_| damaged(ARGON2ID_FORM))?;
-    let params = Params::try_from(&phc).map_err(|_| damaged(ARGON2ID_FORM))?;
-    if phc.hash.is_none() || !is_salt_usable(&phc) || phc.version != Some(Version::V0x13.into()) {
-        return Err(damaged(ARGON2ID_FORM));
-    }
-    if params.m_cost() > ARGON2_MEMORY_KIB_MAX
-        || params.t_cost() > ARGON2_PASSES_MAX
-        || params.p_cost() > ARGON2_LANES_MAX
-    {
-        return Err(too_expensive("1 GiB of memory, 64 passes and 64 lanes"));
-    }
-    Ok(PasswordHash::Argon2id(phc.serialize()))
-}
-
-/// What argon2 would reject at every login is better rejected here, once.
-fn is_salt_usable(phc: &Phc<'_>) -> bool {
-    let mut bytes = [0; Salt::MAX_LENGTH];
-    let decoded = phc.salt.and_then(|salt| salt.decode_b64(&mut bytes).ok());
-    decoded.is_some_and(|salt| salt.len() >= argon2::MIN_SALT_LEN)
-}
-
-/// Takes the parameters from the hash, not from the hasher. Compares in constant time.
-fn verify_argon2id(phc: &PasswordHashString, password: &[u8]) -> Choice {
-    let verified = argon2(Params::DEFAULT).verify_password(password, &phc.password_hash());
-    Choice::from(u8::from(verified.is_ok()))
 }
 
 fn pbkdf2_sha512(rest: &str) -> Result<PasswordHash, Problem> {
@@ -178,17 +145,16 @@ fn salt_and_hash(text: &str) -> Option<(Vec<u8>, [u8; SHA512_BYTES])> {
     Some((salt, hash))
 }
 
-const ARGON2ID_FORM: &str = "`$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH`";
 const SCRAM_FORM: &str = "`$scram-sha-256$ITERATIONS$SALT$STORED_KEY$SERVER_KEY`";
 const PBKDF2_FORM: &str = "`$7$ROUNDS$SALT$HASH`";
 const SHA512_FORM: &str = "`$6$SALT$HASH`";
 
-fn damaged(form: &str) -> Problem {
+pub(super) fn damaged(form: &str) -> Problem {
     let remedy = format!("it should look like {form}: set the password anew");
     Problem::new("damaged password hash", remedy)
 }
 
-fn too_expensive(limit: &str) -> Problem {
+pub(super) fn too_expensive(limit: &str) -> Problem {
     let remedy = format!("at most {limit} are allowed: set the password anew");
     Problem::new("password hash that takes too much work to check", remedy)
 }

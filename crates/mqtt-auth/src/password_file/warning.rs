@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PasswordWarning {
-    /// The group may write the file, or others may list it as a program.
+    /// Everybody may read the file, or the group may write it.
     Permissions {
         /// The file.
         path: PathBuf,

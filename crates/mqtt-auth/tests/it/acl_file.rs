@@ -296,3 +296,15 @@ fn allow_all_does() {
     assert!(client.may_publish("$SYS/x") && client.may_receive("a") && client.may_subscribe("#"));
     assert_eq!(AllowAll.generation(), 0);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_everybody_can_write_is_refused_at_each_load() {
+    let scratch = Scratch::file("topic read a");
+    scratch.set_mode(0o644);
+    let rules = AclFile::load(scratch.path()).unwrap();
+    scratch.set_mode(0o646);
+    assert!(matches!(AclFile::load(scratch.path()), Err(LoadError::Exposed { mode: 0o646, .. })));
+    assert!(matches!(rules.reload(), Err(LoadError::Exposed { .. })));
+    assert_eq!(rules.generation(), 0);
+}

@@ -20,6 +20,9 @@ nobody:$argon2id$v=19$m=8,t=1,p=1$ZW1wdHlzYWx0MTIzNDU2Nw$2AA32qvX0n9oIXKVYhT/xE/
 eve:$7$101$U6CpFUYlOV34vuo8$4KJkv5wCQRBgeUkZ64ZvZMbwbuXX1qVGxG6cZz0ifv/pC8zyvuX0FQsH5Ew5B9eR2v8S22oTTKNSFGKgded+Cw==
 ";
 
+/// As mosquitto 2.1 writes them, with a salt and a hash of 64 bytes each; made with `argon2-cffi`.
+const MOSQUITTO_2_1: &str = "mo:$argon2id$v=19$m=8,t=1,p=1$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw$7BUTnC0E028X1ZxqutDX7gmHbPQByYlk2WwElGcANZhRvss9nzwV72WOwS006cwzEfiZckZlnirmR1WY6G10Rg";
+
 /// The parameters that are written, from the reference implementation.
 const DORA: &str = "dora:$argon2id$v=19$m=19456,t=2,p=1$ZG9yYXNhbHQxMjM0NTY3OA$fxcN325h7fT/W5tV78kOwBXQbp2127/lb4Wd2mdkbck";
 
@@ -54,6 +57,16 @@ fn hashes_of_other_programs_are_understood() {
         assert_eq!(log_in(&file, name, password), Verdict::Allow(Identity::user(name)));
         let wrong = format!("{password} ");
         assert_eq!(log_in(&file, name, &wrong), BAD_CREDENTIALS, "{name}");
+    }
+}
+
+#[test]
+fn a_long_salt_and_padding_are_understood() {
+    for line in [MOSQUITTO_2_1.to_owned(), format!("{}==", MOSQUITTO_2_1.replace("Pw$", "Pw==$"))] {
+        let file = PasswordFile::parse(&line).unwrap();
+        assert_eq!(log_in(&file, "mo", "mosquitto 2.1"), Verdict::Allow(Identity::user("mo")));
+        assert_eq!(log_in(&file, "mo", "mosquitto 2.0"), BAD_CREDENTIALS);
+        assert_eq!(file.warnings(), []);
     }
 }
 
@@ -119,6 +132,13 @@ fn a_malformed_line_refuses_the_file_g02() {
         (format!("alice:{}", argon2.replace("t=1", "t=4294967295")), "too much work"),
         (format!("alice:{}", argon2.replace("YWxpY2VzYWx0MTIzNDU2Nw", "YWxp")), "damaged"),
         (format!("alice:{}", &argon2[..50]), "damaged"),
+        (format!("alice:{}", argon2.replace("YWxp", &"YWxp".repeat(200))), "damaged"),
+        (format!("alice:{}", argon2.replace("+ou9", &"+ou9".repeat(200))), "damaged"),
+        (format!("alice:{argon2}$"), "damaged"),
+        (format!("alice:{}", argon2.replace("p=1", "p=1,p=1")), "damaged"),
+        (format!("alice:{}", argon2.replace("p=1", "p=1,keyid=x")), "damaged"),
+        (format!("alice:{}", argon2.replace("p=1", "p=+1")), "damaged"),
+        (format!("alice:{}", argon2.replace("p=1", "p=0")), "damaged"),
         ("alice:$7$101$c2FsdA==".to_owned(), "damaged"),
         ("alice:$7$many$c2FsdA==$c2FsdA==".to_owned(), "damaged"),
         ("alice:$7$101$c2FsdA==$c2FsdA==".to_owned(), "damaged"),
@@ -204,20 +224,23 @@ fn weak_hashes_are_pointed_out() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_everybody_can_read_or_write_is_refused() {
+fn a_file_that_everybody_can_write_is_refused() {
     let scratch = Scratch::file(DORA);
-    for mode in [0o644, 0o602] {
+    for mode in [0o602, 0o666] {
         scratch.set_mode(mode);
         let refused = PasswordFile::load(scratch.path());
         assert!(matches!(refused, Err(LoadError::Exposed { mode: found, .. }) if found == mode));
     }
 }
 
+/// 0644 is what Kubernetes mounts a secret with.
 #[cfg(unix)]
 #[test]
-fn a_file_that_its_group_can_write_is_pointed_out() {
+fn a_file_that_others_can_read_or_its_group_can_write_is_pointed_out() {
     let scratch = Scratch::file(DORA);
-    for (mode, is_warned) in [(0o660, true), (0o640, false), (0o600, false)] {
+    for (mode, is_warned) in
+        [(0o644, true), (0o604, true), (0o660, true), (0o640, false), (0o600, false)]
+    {
         scratch.set_mode(mode);
         let warnings = PasswordFile::load(scratch.path()).unwrap().warnings();
         assert_eq!(!warnings.is_empty(), is_warned, "{mode:o}: {warnings:?}");

@@ -259,9 +259,9 @@ fn largest_first(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// [G08] Files readable by all users; symlinks: a file of passwords that everybody may read is
-/// refused, at the start and when files are loaded anew, also behind a link. What the broker writes
-/// itself is its owner's alone.
+/// [G08] Files readable by all users; symlinks: a file of passwords that everybody may read is pointed
+/// out, and one that everybody may write is refused, at the start and when files are loaded anew, also
+/// behind a link. What the broker writes itself is its owner's alone.
 fn g08(t: &Story) -> Done {
     use std::os::unix::fs::PermissionsExt;
     let users = crate::harness::profile::PASSWORDS;
@@ -271,13 +271,16 @@ fn g08(t: &Story) -> Done {
         std::fs::metadata(path).map_or(0, |file| file.permissions().mode() & 0o777)
     };
     same!(mode(&broker.path("data")), 0o700, "the permissions of the data directory");
-    let open = |path: &std::path::Path| {
-        let opened = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644));
+    let open = |path: &std::path::Path, mode| {
+        let opened = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
         opened.map_err(|error| Stop::Fail(format!("{} stays closed: {error}", path.display())))
     };
-    open(&broker.path("users"))?;
-    broker.reload("stays in force")?;
+    open(&broker.path("users"), 0o644)?;
+    broker.reload("loaded the files anew")?;
     ensure!(broker.log().contains("mode 0644"), "the permissions are not named: {}", broker.log());
+    open(&broker.path("users"), 0o646)?;
+    broker.reload("stays in force")?;
+    ensure!(broker.log().contains("mode 0646"), "the permissions are not named: {}", broker.log());
     let link = broker.path("link");
     let linked = std::os::unix::fs::symlink(broker.path("users"), &link);
     ensure!(linked.is_ok(), "no link can be made");
@@ -287,7 +290,7 @@ fn g08(t: &Story) -> Done {
             &Story { unique: format!("{}s", t.unique), ..t.clone() },
             &setup,
         )?;
-        ensure!(said.contains("mode 0644"), "it does not say why: {said}");
+        ensure!(said.contains("mode 0646"), "it does not say why: {said}");
     }
     Ok(())
 }
