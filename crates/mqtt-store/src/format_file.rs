@@ -15,7 +15,7 @@ use crate::open_error::OpenError;
 ///    written is read as it is.
 pub(crate) const FORMAT: u32 = 2;
 
-const NAME: &str = "FORMAT";
+pub(crate) const NAME: &str = "FORMAT";
 const NEW_NAME: &str = "FORMAT.new";
 
 /// The format of a directory; `None` if it has none yet.

@@ -59,6 +59,7 @@ mod open_error;
 mod open_report;
 mod options;
 mod presync;
+mod privacy;
 mod record;
 mod room;
 mod scan;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::open_error::OpenError;
 
-const NAME: &str = "LOCK";
+pub(crate) const NAME: &str = "LOCK";
 
 /// A directory that is locked. The operating system unlocks it when this is dropped, and when the
 /// process dies.
@@ -24,6 +24,9 @@ impl LockFile {
         let path = dir.join(NAME);
         let failed = |what, source| OpenError::Io { what, path: path.clone(), source };
         let mut options = OpenOptions::new();
+        // Whoever may open the file may hold its lock.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options
             .read(true)
             .write(true)

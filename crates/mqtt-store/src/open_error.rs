@@ -32,6 +32,15 @@ pub enum OpenError {
         /// The highest format that can be opened.
         known: u32,
     },
+    /// Everybody on the machine may put files there, and rename what is there.
+    #[error(
+        "everybody may change the directory {}: take that right away (chmod go= {}), or choose a \
+         directory of its own for the data", dir.display(), dir.display()
+    )]
+    Exposed {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// What it holds is damaged.
     #[error(
         "the data directory {} is damaged: {what}; restore it from a copy, or move it away to \

@@ -19,12 +19,13 @@ use crate::{
     group::Group,
     journal::{self, JournalError},
     keyspaces::Keyspaces,
-    lock_file::LockFile,
+    lock_file::{self, LockFile},
     manifest::{self, ManifestError},
     open_error::OpenError,
     open_report::OpenReport,
     options::StoreOptions,
     presync::Presync,
+    privacy::{self, PrivacyError},
     record::GroupMark,
     room::Room,
     shares::{Shares, StagedShares},
@@ -47,16 +48,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store of a directory, or makes one. On Unix, a directory that it makes is its
-    /// owner's alone (mode 0700): messages and sessions are nobody else's to read.
+    /// Opens the store of a directory, or makes one. On Unix, what it keeps there is its owner's
+    /// alone (modes 0700 and 0600), and so is the directory, unless it holds other things or
+    /// belongs to another user: messages and sessions are nobody else's to read.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
-        let failed = |what, source| OpenError::Io { what, path: dir.to_owned(), source };
-        make_private(dir).map_err(|source| failed("make the directory", source))?;
+        privacy::make(dir, is_ours).map_err(|error| privacy_error(dir, error))?;
         let lock = LockFile::lock(dir)?;
         let created = prepare(dir, &options)?;
+        privacy::tighten(dir, is_ours).map_err(|error| privacy_error(dir, error))?;
         let database = dir.join(DATABASE);
         manifest::check(&database).map_err(|error| manifest_error(dir, error))?;
         let checked = journal::check(&database).map_err(|error| journal_error(dir, error))?;
@@ -125,16 +127,12 @@ impl SessionStore for Store {
     }
 }
 
-/// Makes the directory, with those above it that are missing.
-fn make_private(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(dir)
+/// Whether a file of a data directory is the store's, by its name; or the file system's own.
+fn is_ours(name: &str) -> bool {
+    const OURS: [&str; 4] = [DATABASE, lock_file::NAME, format_file::NAME, "lost+found"];
+    OURS.iter().any(|ours| {
+        name.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
 /// Makes the database of a directory that has none; whether it had none.
@@ -168,6 +166,7 @@ fn prepare(dir: &Path, options: &StoreOptions) -> Result<bool, OpenError> {
         }
         _ => {}
     }
+    privacy::make(&unfinished, |_| true).map_err(|error| privacy_error(dir, error))?;
     let keyspaces = Keyspaces::open(&unfinished, options);
     drop(keyspaces.map_err(|error| engine_error(dir, error))?);
     fs::rename(&unfinished, &database).map_err(|source| failed("rename", source))?;
@@ -210,6 +209,13 @@ fn engine_error(dir: &Path, error: fjall::Error) -> OpenError {
             what: error.to_string(),
             source: Some(Box::new(error)),
         },
+    }
+}
+
+fn privacy_error(dir: &Path, error: PrivacyError) -> OpenError {
+    match error {
+        PrivacyError::Io(what, path, source) => OpenError::Io { what, path, source },
+        PrivacyError::Writable => OpenError::Exposed { dir: dir.to_owned() },
     }
 }
 

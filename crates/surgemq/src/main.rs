@@ -6,6 +6,7 @@ mod failure;
 mod format;
 mod log;
 mod passwd;
+mod private_files;
 mod properties;
 mod publish;
 mod runtime;

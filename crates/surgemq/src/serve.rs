@@ -14,7 +14,7 @@ use self::access::Access;
 use crate::{
     cli::{self, ServeArgs},
     failure::Failure,
-    log, runtime,
+    log, private_files, runtime,
     signals::{Reload, Stop},
 };
 
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
     log::start(&arguments.log)?;
     descriptors::raise();
+    private_files::set();
     let workers = arguments.worker_threads.map_or_else(runtime::default_workers, usize::from);
     runtime::block_on(workers, serve(arguments))?
 }

@@ -1,17 +1,6 @@
 //! What a broker finds again that was killed.
 
-use std::path::PathBuf;
-
-use crate::harness::{Broker, Process};
-
-/// A data directory of this test, where nothing is yet.
-pub(crate) fn data_dir(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    match std::fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
-        _ => path,
-    }
-}
+use crate::harness::{Broker, Process, data_dir};
 
 /// Starts a broker that keeps its data there.
 fn start(dir: &std::path::Path) -> Broker {

@@ -261,3 +261,12 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
         _ => path,
     }
 }
+
+/// A data directory of this test, where nothing is yet.
+pub(crate) fn data_dir(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => path,
+    }
+}

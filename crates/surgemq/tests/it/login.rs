@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::durable::data_dir;
-use crate::harness::{Broker, Finished, Process, scratch};
+use crate::harness::{Broker, Finished, Process, data_dir, scratch};
 
 fn passwd(options: &str, path: &Path, rest: &str) -> Finished {
     Process::start(&format!("passwd {options} {} {rest}", path.display())).finish()

@@ -7,6 +7,8 @@ mod harness;
 mod limits;
 mod login;
 mod messages;
+#[cfg(unix)]
+mod privacy;
 mod serve;
 mod sessions;
 mod usage;
