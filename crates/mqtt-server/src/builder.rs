@@ -1,11 +1,10 @@
 //! Configuring a server.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use mqtt_auth::{AllowAll, Anonymous, Authenticator, Authorizer};
 use mqtt_session::{SessionStore, StoreError};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use crate::{
     core::broker::{Broker, Parts},
@@ -15,6 +14,7 @@ use crate::{
     net::{
         clock::Clock,
         listen::{Listener, Transport},
+        open,
         websocket::Doorway,
     },
     retained::{MemoryRetained, Retained, RetainedCount},
@@ -22,19 +22,16 @@ use crate::{
     server::Server,
 };
 
-/// Where MQTT is on a WebSocket listener that names no path.
-const WEBSOCKET_PATH: &str = "/mqtt";
-
-/// So many clients may wait to be accepted; the operating system may know less. When many come at once,
-/// as after a restart, those behind are not heard and try again a second later.
-const BACKLOG: u32 = 4096;
+/// Where MQTT is on a WebSocket listener that names no path: where most clients look for it, and
+/// where those look that are given no path.
+const WEBSOCKET_PATHS: [&str; 2] = ["/mqtt", "/"];
 
 /// Builds a [`Server`]. What is not set has a default that works: everything in memory, anonymous
 /// clients that may do everything, no listener.
 #[must_use]
 pub struct ServerBuilder {
     listen: Vec<String>,
-    websocket_origins: Vec<String>,
+    websocket: WebSocketOptions,
     limits: Limits,
     authenticator: Arc<dyn Authenticator>,
     authorizer: Arc<dyn Authorizer>,
@@ -42,6 +39,14 @@ pub struct ServerBuilder {
     retained: Option<Arc<dyn Retained>>,
     store: Option<Arc<dyn SessionStore>>,
     durability: Durability,
+}
+
+/// What all WebSocket listeners have in common.
+#[derive(Default)]
+struct WebSocketOptions {
+    origins: Vec<String>,
+    paths: Vec<String>,
+    takes_any_protocol: bool,
 }
 
 /// A server could not be started.
@@ -75,7 +80,7 @@ impl ServerBuilder {
     pub(crate) fn new() -> Self {
         Self {
             listen: Vec::new(),
-            websocket_origins: Vec::new(),
+            websocket: WebSocketOptions::default(),
             limits: Limits::default(),
             authenticator: Arc::new(Anonymous::everyone()),
             authorizer: Arc::new(AllowAll),
@@ -87,21 +92,43 @@ impl ServerBuilder {
     }
 
     /// Listens on an address; may be called several times. `tcp://HOST:PORT` takes MQTT as it is,
-    /// `ws://HOST:PORT/PATH` in WebSocket messages, at this path alone; without one at `/mqtt`. Port 0
-    /// takes a free one; see [`Server::local_addrs`].
+    /// `ws://HOST:PORT/PATH` in WebSocket messages, at this path and those of
+    /// [`websocket_paths`](Self::websocket_paths); without a path at `/mqtt` and `/`. Port 0 takes a
+    /// free one; see [`Server::local_addrs`].
+    ///
+    /// A name is listened on at all its addresses that the machine has, `localhost` over IPv4 and
+    /// IPv6. An address of IPv6 takes no connections over IPv4: for both, name both `0.0.0.0` and
+    /// `[::]`.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen.push(address.into());
         self
     }
 
-    /// Lets only the pages of these origins in over WebSocket, such as `https://example.org`, compared
-    /// byte by byte; any other Origin is refused with 403. Without this, and for clients that send
-    /// none because they are no browsers, every origin is good.
+    /// Lets pages of these origins in over WebSocket, such as `https://example.org`; `*` stands for
+    /// all pages.
+    ///
+    /// Without it only pages come in that were loaded from the host and port that they connect to,
+    /// and any other Origin is refused with 403. Over loopback that host has to be an address,
+    /// `localhost` or the name of the listener, because a stranger may point a name of his there.
+    /// Clients that send no Origin, because they are no browsers, always come in.
     pub fn websocket_origins(
         mut self,
         origins: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        self.websocket_origins = origins.into_iter().map(Into::into).collect();
+        self.websocket.origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Takes MQTT at these paths too on every WebSocket listener, such as `/`.
+    pub fn websocket_paths(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.websocket.paths = paths.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Lets clients in over WebSocket that offer no sub-protocol of MQTT, which breaks
+    /// [MQTT-6.0.0-3]. Off by default.
+    pub fn websocket_takes_any_protocol(mut self, takes_any: bool) -> Self {
+        self.websocket.takes_any_protocol = takes_any;
         self
     }
 
@@ -156,7 +183,7 @@ impl ServerBuilder {
     pub async fn bind(self) -> Result<Server, BindError> {
         let mut listeners = Vec::with_capacity(self.listen.len());
         for address in &self.listen {
-            listeners.push(bind(address, &self.websocket_origins).await?);
+            listeners.extend(bind(address, &self.websocket).await?);
         }
         let clock = Clock::new();
         let limits = self.limits;
@@ -182,58 +209,52 @@ impl ServerBuilder {
     }
 }
 
-async fn bind(address: &str, origins: &[String]) -> Result<Listener, BindError> {
-    let (transport, place) = parse(address, origins)
+async fn bind(address: &str, options: &WebSocketOptions) -> Result<Vec<Listener>, BindError> {
+    let (transport, place) = parse(address, options)
         .map_err(|why| BindError::Address { address: address.to_owned(), why })?;
     let listen = |source| BindError::Listen { address: address.to_owned(), source };
-    let socket = open(place).await.map_err(listen)?;
-    Ok(Listener { name: address.into(), socket, transport })
-}
-
-/// Listens at the first of the places that a name stands for where that is possible.
-async fn open(place: &str) -> io::Result<TcpListener> {
-    let mut failed = None;
-    for address in lookup_host(place).await? {
-        match open_at(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = Some(error),
-        }
-    }
-    Err(failed
-        .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
-}
-
-fn open_at(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A port whose last connections are still about to end may be used again; on Windows this
-    // would mean that two programs may have it at once.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    let name: Arc<str> = address.into();
+    let sockets = open::listeners(place).await.map_err(listen)?.into_iter();
+    Ok(sockets
+        .map(|socket| Listener { name: name.clone(), socket, transport: transport.clone() })
+        .collect())
 }
 
 /// `tcp://HOST:PORT`, `HOST:PORT` or `ws://HOST:PORT/PATH`: what is spoken there, and the place.
-fn parse<'a>(address: &'a str, origins: &[String]) -> Result<(Transport, &'a str), String> {
+fn parse<'a>(address: &'a str, options: &WebSocketOptions) -> Result<(Transport, &'a str), String> {
     let (scheme, rest) = address.split_once("://").unwrap_or(("tcp", address));
     let (place, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let Some((host, _)) = place.rsplit_once(':') else {
+        return Err("there is no port".to_owned());
+    };
     let transport = match scheme {
         "tcp" if path.is_empty() => Transport::Tcp,
         "tcp" => return Err(format!("the path {path:?} has no meaning over TCP")),
-        "ws" if path.contains(['?', '#']) || !path.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            return Err(format!("{path:?} is not a path"));
-        }
         "ws" => {
-            let path = if path.len() > 1 { path } else { WEBSOCKET_PATH };
-            let doorway = Doorway { path: path.to_owned(), origins: origins.to_vec() };
-            Transport::WebSocket(Arc::new(doorway))
+            let own = match path {
+                "" | "/" => WEBSOCKET_PATHS.map(str::to_owned).to_vec(),
+                path => vec![path.to_owned()],
+            };
+            let paths: Vec<_> = own.into_iter().chain(options.paths.iter().cloned()).collect();
+            if let Some(path) = paths.iter().find(|path| !is_path(path)) {
+                return Err(format!("{path:?} is not a path"));
+            }
+            Transport::WebSocket(Arc::new(Doorway {
+                name: host.to_owned(),
+                paths,
+                origins: options.origins.clone(),
+                needs_protocol: !options.takes_any_protocol,
+            }))
         }
         _ => return Err(format!("the scheme {scheme:?} is not supported")),
     };
-    if !place.contains(':') {
-        return Err("there is no port".to_owned());
-    }
     Ok((transport, place))
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains(['?', '#'])
+        && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -242,9 +263,9 @@ mod tests {
 
     /// The place and the path of an address, or what is wrong with it.
     fn parts(address: &str) -> Result<(&str, Option<String>), String> {
-        parse(address, &[]).map(|(transport, place)| match transport {
+        parse(address, &WebSocketOptions::default()).map(|(transport, place)| match transport {
             Transport::Tcp => (place, None),
-            Transport::WebSocket(doorway) => (place, Some(doorway.path.clone())),
+            Transport::WebSocket(doorway) => (place, Some(doorway.paths.join(" "))),
         })
     }
 
@@ -253,8 +274,8 @@ mod tests {
         assert_eq!(parts("tcp://[::1]:1883"), Ok(("[::1]:1883", None)));
         assert_eq!(parts("localhost:0"), Ok(("localhost:0", None)));
         for (address, path) in [
-            ("ws://127.0.0.1:8083", "/mqtt"),
-            ("ws://127.0.0.1:8083/", "/mqtt"),
+            ("ws://127.0.0.1:8083", "/mqtt /"),
+            ("ws://127.0.0.1:8083/", "/mqtt /"),
             ("ws://127.0.0.1:8083/a/b", "/a/b"),
         ] {
             assert_eq!(parts(address), Ok(("127.0.0.1:8083", Some(path.to_owned()))));

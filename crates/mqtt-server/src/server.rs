@@ -98,13 +98,18 @@ impl Server {
         &self.shared
     }
 
-    /// The addresses that the server listens on, in the order in which they were given. A port 0 is
-    /// the real one here.
+    /// The addresses that the server listens on, in the order in which they were given; one name
+    /// may stand for several. A port 0 is the real one here.
     ///
     /// # Errors
     /// The operating system does not say.
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
+    }
+
+    /// What was given to [`ServerBuilder::listen`] for each of [`Server::local_addrs`].
+    pub fn listener_names(&self) -> impl Iterator<Item = &str> {
+        self.listeners.iter().map(|listener| &*listener.name)
     }
 
     /// A handle that stays valid while the server runs.

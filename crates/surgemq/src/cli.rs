@@ -17,7 +17,7 @@ pub(crate) use self::{
     connection::{Connection, ConnectionWill},
     passwd::PasswdArgs,
     publish::{PublishArgs, PublishPlan, Source},
-    serve::{LimitArgs, ServeArgs, StorageArgs},
+    serve::{LimitArgs, ListenAddress, ServeArgs, StorageArgs},
     subscribe::{Layout, SubscribeArgs, SubscribePlan},
 };
 use crate::failure::Failure;

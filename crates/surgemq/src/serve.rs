@@ -12,7 +12,7 @@ use mqtt_server::{BindError, Server, ShutdownReport};
 
 use self::access::Access;
 use crate::{
-    cli::{self, ServeArgs},
+    cli::{self, ListenAddress, ServeArgs},
     failure::Failure,
     log, private_files, runtime,
     signals::{Reload, Stop},
@@ -41,11 +41,11 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
         Failure::new(format!("the operating system does not say where it listens: {error}"))
     })?;
     access::check_exposure(arguments, &addresses)?;
-    let listed: Vec<_> = arguments
-        .listen
-        .iter()
+    let given = |name| arguments.listen.iter().find(|given| given.to_string() == name);
+    let listed: Vec<_> = server
+        .listener_names()
         .zip(&addresses)
-        .map(|(given, bound)| given.display(bound))
+        .filter_map(|(name, bound)| Some(given(name)?.display(bound)))
         .collect();
     cli::tell(&format_args!("listening on {}", listed.join(", ")));
     let caretaker = tokio::spawn(memory::give_back());
@@ -76,20 +76,31 @@ async fn reload_on_request(access: Access, mut reload: Reload) {
 
 async fn bind(arguments: &ServeArgs, access: &Access) -> Result<Server, Failure> {
     let mut builder = Server::builder().limits(limits::limits(&arguments.limits));
-    builder = access.apply(builder).websocket_origins(&arguments.websocket_origin);
+    builder = access
+        .apply(builder)
+        .websocket_origins(&arguments.websocket_origin)
+        .websocket_paths(&arguments.websocket_path)
+        .websocket_takes_any_protocol(arguments.websocket_any_protocol);
     for address in &arguments.listen {
         builder = builder.listen(address.to_string());
     }
     builder = storage::apply(builder, &arguments.storage)?;
-    builder.bind().await.map_err(|error| explain(&error))
+    builder.bind().await.map_err(|error| explain(&error, &arguments.listen))
 }
 
 /// Says what to do about an address that cannot be had.
-fn explain(error: &BindError) -> Failure {
-    let BindError::Listen { source, .. } = error else {
+fn explain(error: &BindError, listen: &[ListenAddress]) -> Failure {
+    let BindError::Listen { source, address } = error else {
         return Failure::new(error.to_string());
     };
+    let port = |given: &&ListenAddress| given.to_string() == *address;
+    let port = listen.iter().find(port).map(|given| given.port);
+    let has_port = |given: &&ListenAddress| port != Some(0) && Some(given.port) == port;
     let remedy = match source.kind() {
+        io::ErrorKind::AddrInUse if listen.iter().filter(has_port).count() > 1 => {
+            "another --listen or another program has the port: where one address contains the \
+             other, as 0.0.0.0 does, leave one out"
+        }
         io::ErrorKind::AddrInUse => {
             "another program has the port: end it, or take another port with --listen"
         }
@@ -130,7 +141,7 @@ mod tests {
         ] {
             let address = "tcp://127.0.0.1:80".into();
             let error = BindError::Listen { address, source: kind.into() };
-            let text = explain(&error).to_string();
+            let text = explain(&error, &[]).to_string();
             assert!(text.starts_with("cannot listen on tcp://127.0.0.1:80: "), "{text}");
             assert!(text.contains(expected), "{text}");
         }

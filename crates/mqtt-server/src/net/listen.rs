@@ -85,7 +85,9 @@ fn start(
         Transport::Tcp => tasks.spawn(drive(stream, peer, count, shared)),
         Transport::WebSocket(doorway) => {
             let packet_bytes_max = shared.broker.limits.protocol.maximum_packet_size;
-            let io = WebSocket::new(stream, doorway.clone(), packet_bytes_max);
+            let is_loopback =
+                stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+            let io = WebSocket::new(stream, doorway.clone(), packet_bytes_max, is_loopback);
             tasks.spawn(drive(io, peer, count, shared))
         }
     };

@@ -4,5 +4,6 @@ pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod journal;
 pub(crate) mod listen;
+pub(crate) mod open;
 pub(crate) mod read_size;
 pub(crate) mod websocket;

@@ -7,6 +7,7 @@
 //! in, because frame borders mean nothing for MQTT [MQTT-6.0.0-2].
 
 mod frame;
+mod origin;
 mod upgrade;
 
 use std::{
@@ -72,11 +73,16 @@ enum Stage {
 
 impl<T> WebSocket<T> {
     /// A socket on which nothing has happened yet. A message may be somewhat larger than
-    /// `packet_bytes_max`.
-    pub(crate) fn new(io: T, doorway: Arc<Doorway>, packet_bytes_max: u32) -> Self {
+    /// `packet_bytes_max`; `is_loopback` says that the client is on this machine, or seems to be.
+    pub(crate) fn new(
+        io: T,
+        doorway: Arc<Doorway>,
+        packet_bytes_max: u32,
+        is_loopback: bool,
+    ) -> Self {
         Self {
             io,
-            stage: Stage::Upgrading(Box::new(Upgrade::new(doorway))),
+            stage: Stage::Upgrading(Box::new(Upgrade::new(doorway, is_loopback))),
             frames: Frames::new(u64::from(packet_bytes_max) + MESSAGE_SLACK),
             out: BytesMut::new(),
             promised: 0,

@@ -317,6 +317,68 @@ async fn who_may_not_come_in_is_told_why() {
     broker.stop().await;
 }
 
+/// What a browser sends with a WebSocket that some page opens.
+fn from_page(host: &str, origin: &str) -> String {
+    let lines = format!("Sec-WebSocket-Protocol: mqtt\r\nOrigin: {origin}\r\n");
+    request("/mqtt", &lines).replace("Host: example.org", &format!("Host: {host}"))
+}
+
+#[tokio::test]
+async fn by_default_a_page_of_somebody_else_does_not_reach_a_broker_on_loopback() {
+    let broker = Broker::start(Server::builder().listen("ws://127.0.0.1:0")).await;
+    let own = broker.address.to_string();
+    let localhost = format!("localhost:{}", broker.address.port());
+    let rebound = format!("attacker.example:{}", broker.address.port());
+    for (host, origin, status) in [
+        (&own, "https://attacker.example", "403"),
+        (&own, "http://127.0.0.1:1", "403"),
+        (&own, "http://localhost", "403"),
+        (&own, "null", "403"),
+        (&rebound, &*format!("http://{rebound}"), "403"),
+        (&own, &format!("http://{own}"), "101"),
+        (&localhost, &format!("http://{localhost}"), "101"),
+    ] {
+        let mut socket = Socket::open(&broker).await;
+        let answer = socket.ask(&from_page(host, origin)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host} {origin}: {answer}");
+    }
+    let mut socket = Socket::open(&broker).await;
+    let hostless = from_page("h", "http://h").replace("Host: h\r\n", "");
+    let answer = socket.ask(&hostless).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    // No browser: no Origin, and a Host that it was given.
+    Socket::upgraded(&broker).await;
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_has_several_paths_and_may_do_without_a_sub_protocol() {
+    let builder = Server::builder()
+        .listen("ws://127.0.0.1:0/broker")
+        .websocket_paths(["/", "/old/mqtt"])
+        .websocket_takes_any_protocol(true);
+    let broker = Broker::start(builder).await;
+    for (path, status) in [
+        ("/broker", "101"),
+        ("/broker/", "101"),
+        ("/", "101"),
+        ("/old/mqtt", "101"),
+        ("/mqtt", "404"),
+        ("/old", "404"),
+    ] {
+        let answer = Socket::open(&broker).await.ask(&request(path, "")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+    broker.stop().await;
+    let broker = Broker::start(Server::builder().listen("ws://127.0.0.1:0")).await;
+    for (path, status) in [("/mqtt", "101"), ("/mqtt/", "101"), ("/", "101"), ("/other", "404")] {
+        let lines = "Sec-WebSocket-Protocol: mqtt\r\n";
+        let answer = Socket::open(&broker).await.ask(&request(path, lines)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+    broker.stop().await;
+}
+
 #[tokio::test]
 async fn the_handshake_and_connect_have_one_deadline() {
     // F13

@@ -24,8 +24,9 @@ elsewhere the broker does not start unless --allow-anonymous says so. Without
 /// The options of `serve`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen: tcp://HOST:PORT, HOST:PORT, or ws://HOST:PORT/PATH for WebSocket (PATH is
-    /// mqtt if it is left out); may be repeated; port 0 for any free one
+    /// Where to listen: tcp://HOST:PORT, HOST:PORT, or ws://HOST:PORT/PATH for WebSocket (without
+    /// PATH at /mqtt and /); may be repeated; port 0 for any free one. 0.0.0.0 is IPv4 alone and
+    /// [::] IPv6 alone, localhost is both
     #[arg(long, value_name = "ADDRESS", default_value = "tcp://127.0.0.1:1883")]
     pub(crate) listen: Vec<ListenAddress>,
 
@@ -33,10 +34,19 @@ pub(crate) struct ServeArgs {
     #[arg(
         long,
         value_name = "ORIGIN",
-        help = "Let browsers in over WebSocket only from pages of this origin, such as \
-                https://example.org; may be repeated [default: from all pages]"
+        help = "Let browsers in over WebSocket from pages of this origin, such as \
+                https://example.org, or * for all; may be repeated [default: from pages of the host \
+                and port that they connect to]"
     )]
     pub(crate) websocket_origin: Vec<String>,
+
+    /// Take MQTT over WebSocket at this path too, such as /; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub(crate) websocket_path: Vec<String>,
+
+    /// Let clients in over WebSocket that do not offer the sub-protocol mqtt
+    #[arg(long)]
+    pub(crate) websocket_any_protocol: bool,
 
     /// Let clients in that send neither user name nor password; without --password-file, all
     /// clients

@@ -39,14 +39,51 @@ fn a_port_that_is_taken_is_explained() {
     second.finish().expect_failure(1, "another program has the port");
 }
 
-#[test]
-fn several_addresses_stand_in_one_line() {
-    let mut broker = Process::start("serve --listen 127.0.0.1:0 --listen tcp://localhost:0");
+/// The addresses of the line that says where it listens.
+fn listening(broker: &mut Process) -> Vec<std::net::SocketAddr> {
     let said = broker.wait_for_error_text("\n");
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert_eq!(said.matches("tcp://").count(), 2, "{said}");
+    let (_, list) = said.trim_end().split_once("listening on ").expect("addresses");
+    list.split(", ")
+        .map(|one| one.trim_start_matches("tcp://").parse().expect("an address"))
+        .collect()
+}
+
+fn has_ipv6() -> bool {
+    std::net::TcpListener::bind("[::1]:0").is_ok()
+}
+
+#[test]
+fn several_addresses_stand_in_one_line_and_localhost_is_both_families() {
+    let mut broker = Process::start("serve --listen 127.0.0.1:0 --listen tcp://localhost:0");
+    let addresses = listening(&mut broker);
+    assert_eq!(addresses.len(), if has_ipv6() { 3 } else { 2 }, "{addresses:?}");
+    let port = addresses[1].port();
+    assert!(addresses[1..].iter().all(|a| a.port() == port && a.ip().is_loopback()));
+    for address in &addresses {
+        let options = format!("pub -h {} -p {} -t a -n", address.ip(), address.port());
+        Process::start(&options).finish().expect_success();
+    }
     broker.signal("TERM");
     assert_eq!(broker.finish().code, Some(0));
+}
+
+#[test]
+fn all_addresses_of_both_families_may_be_listened_on_at_one_port() {
+    if !has_ipv6() {
+        return;
+    }
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let line = format!("--listen tcp://0.0.0.0:{free} --listen tcp://[::]:{free}");
+    let mut broker = Process::start(&format!("serve --allow-anonymous {line}"));
+    assert_eq!(listening(&mut broker).len(), 2);
+    for host in ["127.0.0.1", "::1"] {
+        Process::start(&format!("pub -h {host} -p {free} -t a -n")).finish().expect_success();
+    }
+    broker.signal("TERM");
+    assert_eq!(broker.finish().code, Some(0));
+    let twice = format!("serve --listen 127.0.0.1:{free} --listen localhost:{free}");
+    Process::start(&twice).finish().expect_failure(1, "another --listen or another program");
 }
 
 #[test]

@@ -13,6 +13,8 @@ use tungstenite::handshake::{
     server::{Request, create_response, write_response},
 };
 
+use super::origin;
+
 /// A request is at most this long, in bytes.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
 
@@ -20,18 +22,32 @@ const REQUEST_BYTES_MAX: usize = 8 * 1024;
 const END: &[u8] = b"\r\n\r\n";
 
 /// Where a listener lets clients in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Doorway {
-    /// The path, with its slash.
-    pub(crate) path: String,
-    /// The pages whose scripts may connect; empty for all.
+    /// The host of the listener, as it was given.
+    pub(crate) name: String,
+    /// The paths, with their slash.
+    pub(crate) paths: Vec<String>,
+    /// The origins of pages that may connect, beside those of the listener's own.
     pub(crate) origins: Vec<String>,
+    /// Whether a client has to offer a sub-protocol that is MQTT's.
+    pub(crate) needs_protocol: bool,
+}
+
+impl Doorway {
+    /// Whether MQTT is at this path. A slash at its end means nothing.
+    fn has(&self, path: &str) -> bool {
+        let plain = |path: &'_ str| path.strip_suffix('/').unwrap_or(path).to_owned();
+        let path = plain(path);
+        self.paths.iter().any(|known| plain(known) == path)
+    }
 }
 
 /// A request that is being read.
 #[derive(Debug)]
 pub(super) struct Upgrade {
     doorway: Arc<Doorway>,
+    is_loopback: bool,
     request: Vec<u8>,
 }
 
@@ -44,11 +60,11 @@ pub(super) struct Answer {
 }
 
 /// A status, and why.
-type Refusal = (&'static str, &'static str);
+pub(super) type Refusal = (&'static str, &'static str);
 
 impl Upgrade {
-    pub(super) const fn new(doorway: Arc<Doorway>) -> Self {
-        Self { doorway, request: Vec::new() }
+    pub(super) const fn new(doorway: Arc<Doorway>, is_loopback: bool) -> Self {
+        Self { doorway, is_loopback, request: Vec::new() }
     }
 
     /// Reads the request.
@@ -83,7 +99,7 @@ impl Upgrade {
             Some(at) if searched + at + END.len() < self.request.len() => {
                 Err(("400 Bad Request", "bytes behind the request, before its answer"))
             }
-            Some(_) => accept(&self.request, &self.doorway),
+            Some(_) => accept(&self.request, &self.doorway, self.is_loopback),
         };
         Some(match verdict {
             Ok(bytes) => Answer { bytes, refused: None },
@@ -92,19 +108,24 @@ impl Upgrade {
     }
 }
 
-fn accept(request: &[u8], doorway: &Doorway) -> Result<Vec<u8>, Refusal> {
+fn accept(request: &[u8], doorway: &Doorway, is_loopback: bool) -> Result<Vec<u8>, Refusal> {
     let Ok(Some((_, request))) = Request::try_parse(request) else {
         return Err(("400 Bad Request", "not an HTTP/1.1 request to GET something"));
     };
-    if request.uri().path() != doorway.path {
+    if !doorway.has(request.uri().path()) {
         return Err(("404 Not Found", "there is no MQTT at this path"));
     }
     check_single(&request)?;
     let mut response = create_response(&request)
         .map_err(|_| ("400 Bad Request", "not a WebSocket handshake of version 13"))?;
-    check_origin(&request, doorway)?;
-    let protocol = sub_protocol(&request)?;
-    if let Ok(protocol) = protocol.parse() {
+    origin::check(&request, doorway, is_loopback)?;
+    let protocol = match sub_protocol(&request) {
+        None if doorway.needs_protocol => {
+            return Err(("400 Bad Request", "the sub-protocol mqtt is not offered"));
+        }
+        protocol => protocol.and_then(|protocol| protocol.parse().ok()),
+    };
+    if let Some(protocol) = protocol {
         response.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
     }
     let mut bytes = Vec::new();
@@ -123,28 +144,16 @@ fn check_single(request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A request without an origin does not come from a page: there is nobody to be protected.
-fn check_origin(request: &Request, doorway: &Doorway) -> Result<(), Refusal> {
-    let Some(origin) = request.headers().get("Origin") else { return Ok(()) };
-    let known = doorway.origins.iter().any(|known| origin.as_bytes() == known.as_bytes());
-    if known || doorway.origins.is_empty() {
-        return Ok(());
-    }
-    Err(("403 Forbidden", "pages of this origin may not connect"))
-}
-
 /// `mqtt`, whatever else is offered [MQTT-6.0.0-4]; without it a client does not speak MQTT
 /// [MQTT-6.0.0-3]. 3.1 has no name of its own in a standard; its clients say `mqttv3.1` (D31-25).
-fn sub_protocol(request: &Request) -> Result<&'static str, Refusal> {
+fn sub_protocol(request: &Request) -> Option<&'static str> {
     let offers = request.headers().get_all("Sec-WebSocket-Protocol");
     let offers = || {
         let lists = offers.iter().filter_map(|list| list.to_str().ok());
         lists.flat_map(|list| list.split(',')).map(str::trim)
     };
     let offered = |name| offers().any(|offer| offer == name).then_some(name);
-    offered("mqtt")
-        .or_else(|| offered("mqttv3.1"))
-        .ok_or(("400 Bad Request", "the sub-protocol mqtt is not offered"))
+    offered("mqtt").or_else(|| offered("mqttv3.1"))
 }
 
 fn refuse((status, why): Refusal) -> Answer {
@@ -177,9 +186,17 @@ mod tests {
         (status, protocol.map(|(_, value)| value.to_owned()))
     }
 
+    fn doorway() -> Doorway {
+        Doorway {
+            name: "broker.example".into(),
+            paths: vec!["/mqtt".into(), "/a/b".into()],
+            origins: vec!["https://a.example".to_owned()],
+            needs_protocol: true,
+        }
+    }
+
     fn answer_to(request: &[u8]) -> Option<Answer> {
-        let origins = vec!["https://a.example".to_owned()];
-        let mut upgrade = Upgrade::new(Arc::new(Doorway { path: "/mqtt".into(), origins }));
+        let mut upgrade = Upgrade::new(Arc::new(doorway()), false);
         request.chunks(7).find_map(|chunk| upgrade.handle_input(chunk))
     }
 
@@ -210,7 +227,11 @@ mod tests {
         for (path, lines, status) in [
             ("/mqtt?from=page", "", "101"),
             ("/", "", "404"),
-            ("/mqtt/", "", "404"),
+            ("/mqtt/", "", "101"),
+            ("/mqtt//", "", "404"),
+            ("/MQTT", "", "404"),
+            ("/a/b?x", "", "101"),
+            ("/a", "", "404"),
             ("http://h/mqtt", "", "101"),
             ("/mqtt", "Origin: https://a.example\r\n", "101"),
             ("/mqtt", "Origin: https://b.example\r\n", "403"),
@@ -219,6 +240,121 @@ mod tests {
             ("/mqtt", "Sec-WebSocket-Extensions: permessage-deflate\r\n", "101"),
         ] {
             assert_eq!(answer(path, &format!("{protocol}{lines}")).0, status, "{path} {lines}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_a_path_and_the_protocol_may_be_left_out() {
+        let doorway =
+            Arc::new(Doorway { paths: vec!["/".into()], needs_protocol: false, ..doorway() });
+        for (line, protocol) in [
+            ("", false),
+            ("Sec-WebSocket-Protocol: arduino\r\n", false),
+            ("Sec-WebSocket-Protocol: mqtt\r\n", true),
+        ] {
+            let request = format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{line}\r\n"
+            );
+            let said = Upgrade::new(doorway.clone(), false).handle_input(request.as_bytes());
+            let said = String::from_utf8(said.unwrap().bytes).unwrap().to_lowercase();
+            assert!(said.starts_with("http/1.1 101 "), "{line}: {said}");
+            assert_eq!(
+                said.contains("sec-websocket-protocol: mqtt\r\n"),
+                protocol,
+                "{line}: {said}"
+            );
+        }
+    }
+
+    /// Whether a page of `origin` may connect to a listener that it calls `host`.
+    fn lets_in(origin: Option<&str>, host: &str, is_loopback: bool, origins: &[&str]) -> u16 {
+        let doorway = Doorway {
+            origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
+            ..doorway()
+        };
+        let lines = [("Host", Some(host).filter(|host| !host.is_empty())), ("Origin", origin)];
+        let lines =
+            lines.into_iter().filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value?)));
+        let request = format!(
+            "GET /mqtt HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{}\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: mqtt\r\n\r\n",
+            lines.collect::<String>()
+        );
+        let said = Upgrade::new(Arc::new(doorway), is_loopback).handle_input(request.as_bytes());
+        let said = String::from_utf8(said.unwrap().bytes).unwrap();
+        said.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_page_may_connect_where_it_came_from() {
+        for (origin, host, status) in [
+            ("http://h:8083", "h:8083", 101),
+            ("HTTP://h:8083", "h:8083", 403),
+            ("http://H:8083", "h:8083", 101),
+            ("http://h", "h", 101),
+            ("http://h", "h:80", 101),
+            ("https://h", "h", 101),
+            ("https://h", "h:443", 101),
+            ("https://h", "h:80", 403),
+            ("http://h:8083", "h:8084", 403),
+            ("http://h:8083", "h", 403),
+            ("http://h:8083", "g:8083", 403),
+            ("http://h.example:8083", "h:8083", 403),
+            ("http://[::1]:8083", "[::1]:8083", 101),
+            ("http://[0:0::1]:8083", "[::1]:8083", 101),
+            ("http://[::1]", "[::1]:80", 101),
+            ("http://[::2]", "[::1]:80", 403),
+            ("file://h", "h", 403),
+            ("ftp://h:8083", "h:8083", 403),
+            ("null", "null", 403),
+            ("http://h:x", "h:x", 403),
+            ("http://h:99999", "h:99999", 403),
+            ("", "h", 403),
+        ] {
+            assert_eq!(lets_in(Some(origin), host, false, &[]), status, "{origin} {host}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_points_to_loopback_is_not_enough() {
+        for (host, status) in [
+            ("attacker.example:8083", 403),
+            ("localhost.attacker.example:8083", 403),
+            ("notlocalhost:8083", 403),
+            ("127.0.0.1.attacker.example:8083", 403),
+            ("localhost:8083", 101),
+            ("LOCALHOST.:8083", 101),
+            ("app.localhost:8083", 101),
+            ("127.0.0.1:8083", 101),
+            ("127.9.9.9:8083", 101),
+            ("[::1]:8083", 101),
+            ("192.168.1.5:8083", 101),
+            ("Broker.example:8083", 101),
+        ] {
+            let origin = format!("http://{host}");
+            assert_eq!(lets_in(Some(&origin), host, true, &[]), status, "{host}");
+            assert_eq!(lets_in(Some(&origin), host, false, &[]), 101, "{host}");
+        }
+    }
+
+    #[test]
+    fn listed_origins_come_in_and_so_does_who_has_none() {
+        let listed = ["https://A.example", "null"];
+        for (origin, origins, status) in [
+            (Some("https://a.example"), &listed[..], 101),
+            (Some("https://a.example:443"), &listed, 403),
+            (Some("http://a.example"), &listed, 403),
+            (Some("null"), &listed, 101),
+            (Some("http://anything"), &["*"], 101),
+            (None, &[], 101),
+            (None, &listed, 101),
+        ] {
+            for is_loopback in [false, true] {
+                assert_eq!(lets_in(origin, "h:1", is_loopback, origins), status, "{origin:?}");
+            }
+            assert_eq!(lets_in(origin, "", false, origins), 400, "{origin:?}: no Host");
         }
     }
 
