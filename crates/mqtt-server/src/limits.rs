@@ -32,10 +32,19 @@ pub struct Limits {
     /// Bytes that wait in the output of one connection before no more is taken from its queue, and
     /// twice this before no more is read from it.
     pub output_bytes_max: usize,
-    /// How long a client may leave the server's bytes unread, in milliseconds, before it is closed.
+    /// How long a client may leave the server's bytes unread, in milliseconds, before it is closed: in
+    /// this time it has to take 4 KiB of what waits. One that does is not closed for its silence while
+    /// so much waits that it is not read from.
     pub write_timeout_millis: u64,
-    /// How long a closed connection waits for the client to close its side, in milliseconds.
+    /// How long a connection that the server has ended waits for its client to read why and to close
+    /// its side, in milliseconds; then the socket is closed, and what is unread may be lost. Half a
+    /// second at most for a client that was never let in, and while the server stops.
     pub linger_millis: u64,
+    /// Connections that wait so at once. One more waits half a second at most.
+    pub lingering_max: usize,
+    /// How much of what such a client still sends is read and dropped, in bytes. After that it is not
+    /// read from until its time is over.
+    pub linger_bytes_max: usize,
     /// How long a stopping server waits for its connections to take what is due to them, in
     /// milliseconds.
     pub shutdown_millis: u64,
@@ -58,7 +67,9 @@ impl Default for Limits {
             retained_bytes_max: 4 * 1024 * 1024 * 1024,
             output_bytes_max: 256 * 1024,
             write_timeout_millis: 30_000,
-            linger_millis: 500,
+            linger_millis: 30_000,
+            lingering_max: 1_000,
+            linger_bytes_max: 16 * 1024 * 1024,
             shutdown_millis: 5_000,
             sys_interval_secs: 10,
         }

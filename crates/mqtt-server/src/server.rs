@@ -4,7 +4,10 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -36,8 +39,10 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Limits how many passwords are hashed at once: each takes its time and its memory.
     pub(crate) hashing: Arc<Semaphore>,
-    /// Tells the connections that have no session yet that the server stops.
+    /// Tells the connections that have no session, or none any more, that the server stops.
     pub(crate) stopping: Arc<Notify>,
+    /// Connections that are over and wait long for their client to close.
+    pub(crate) lingering: AtomicUsize,
 }
 
 /// A broker that is bound to its addresses.
@@ -87,6 +92,7 @@ impl Server {
             clock,
             hashing: Arc::new(Semaphore::new(workers)),
             stopping: Arc::default(),
+            lingering: AtomicUsize::new(0),
         };
         let (stop, _) = watch::channel(false);
         let shared = Arc::new(shared);

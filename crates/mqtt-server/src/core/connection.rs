@@ -64,7 +64,9 @@ pub(super) enum Stage {
     Open(Box<Client>),
     /// Over, because the client sent DISCONNECT.
     Left,
-    /// Over for another reason.
+    /// Over for another reason, after it was let in.
+    Ended,
+    /// Over before it was let in.
     Gone,
 }
 
@@ -114,19 +116,28 @@ impl Connection {
     /// Whether bytes should be read now. A connection that may not read still writes, so that no
     /// circle of waiting can close.
     pub(crate) fn wants_input(&self) -> bool {
-        !self.is_stopped()
-            && self.endpoint.wants_input()
-            && self.endpoint.output().len() < 2 * self.broker.limits.output_bytes_max
+        self.endpoint.wants_input() && !self.is_unheard()
+    }
+
+    /// Whether the client cannot be heard: its bytes are not read because of receivers that are
+    /// behind, or because it has to take some of its own first.
+    fn is_unheard(&self) -> bool {
+        self.is_output_full() || self.is_stopped()
+    }
+
+    fn is_output_full(&self) -> bool {
+        self.endpoint.output().len() >= 2 * self.broker.limits.output_bytes_max
     }
 
     /// Looks whether the receivers that the client waits for have caught up.
     fn poll_pressure(&mut self, now: Time) {
+        if self.is_unheard() {
+            // Its Keep Alive begins when its bytes are read again; until then it has to take what it
+            // is sent, within the write timeout.
+            self.endpoint.renew_keep_alive(now);
+        }
         if self.pressure.is_none() {
             return;
-        }
-        if self.is_stopped() {
-            // While nothing was read, the client could not be heard.
-            self.endpoint.renew_keep_alive(now);
         }
         let Stage::Open(client) = &self.stage else { return };
         let journal = self.broker.journal.as_deref();
@@ -464,6 +475,11 @@ impl Connection {
         matches!(self.stage, Stage::Left)
     }
 
+    /// Whether the connection is over after the client had been let in.
+    pub(crate) const fn was_let_in(&self) -> bool {
+        matches!(self.stage, Stage::Left | Stage::Ended)
+    }
+
     /// Whether the client has its session: whoever wants it to go tells the session's owner.
     pub(crate) const fn has_session(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
@@ -474,7 +490,7 @@ impl Connection {
         match &self.stage {
             Stage::Handshake => self.handle_gone(now),
             Stage::LoggingIn(_) | Stage::Arriving(_) => self.refuse(Cause::Unavailable),
-            Stage::Open(_) | Stage::Left | Stage::Gone => {}
+            Stage::Open(_) | Stage::Left | Stage::Ended | Stage::Gone => {}
         }
     }
 
@@ -486,10 +502,10 @@ impl Connection {
 
     /// When [`Connection::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        let own = self.endpoint.poll_timeout().filter(|_| !self.is_unheard());
         if self.pressure.is_none() {
-            return self.endpoint.poll_timeout();
+            return own;
         }
-        let own = self.endpoint.poll_timeout().filter(|_| !self.is_stopped());
         earliest(own, self.pressure.deadline())
     }
 
@@ -501,7 +517,7 @@ impl Connection {
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        if self.is_stopped() {
+        if self.is_unheard() {
             // Not the client's time is up, but that of the receivers that it waits for.
             return;
         }
@@ -539,7 +555,9 @@ impl Connection {
         }
         let over = match &self.stage {
             Stage::Open(client) if client.has_left => Stage::Left,
+            Stage::Open(client) if client.opening.is_none() => Stage::Ended,
             Stage::Left => Stage::Left,
+            Stage::Ended => Stage::Ended,
             _ => Stage::Gone,
         };
         let Stage::Open(client) = std::mem::replace(&mut self.stage, over) else { return };

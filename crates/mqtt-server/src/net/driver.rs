@@ -23,7 +23,10 @@ use crate::{
         login::{LoginAnswer, LoginJob},
     },
     limits::Limits,
-    net::read_size::{self, ReadSize},
+    net::{
+        linger::Linger,
+        read_size::{self, ReadSize},
+    },
     server::Shared,
 };
 
@@ -66,14 +69,15 @@ pub(crate) struct Driver<T> {
 enum Ending {
     /// It is taken over, and hears until then what its client had sent before.
     Listens(Time),
-    /// Everything is written, and the client has until then to close.
-    Lingers(Time),
+    /// Everything is written, and the client has to read it and to close.
+    Lingers(Linger),
 }
 
 impl Ending {
     const fn until(&self) -> Time {
         match self {
-            Self::Listens(until) | Self::Lingers(until) => *until,
+            Self::Listens(until) => *until,
+            Self::Lingers(linger) => linger.until(),
         }
     }
 }
@@ -127,8 +131,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Step {
         let now = self.shared.clock.now();
-        if let Some(&Ending::Lingers(until)) = self.ending.as_deref() {
-            return self.poll_linger(until, now, cx);
+        if self.lingers() {
+            return self.poll_linger(now, cx);
         }
         let mut progress = self.poll_login(now, cx);
         self.poll_deadlines(now, cx);
@@ -148,8 +152,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             if !self.connection.output().is_empty() {
                 return if progress { Step::Progress } else { Step::Idle };
             }
-            let until = now.after_millis(self.limits().linger_millis);
-            self.ending = Some(Box::new(Ending::Lingers(until)));
+            if !self.lingers() {
+                let linger = Linger::new(self.limits(), self.connection.was_let_in(), now);
+                self.ending = Some(Box::new(Ending::Lingers(linger)));
+            }
             return Step::Progress;
         }
         match self.poll_read(now, cx) {
@@ -209,7 +215,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
         if is_due(self.write_due()) {
             self.connection.handle_gone(now);
+            self.ending = Some(Box::new(Ending::Lingers(Linger::none(now))));
         }
+    }
+
+    fn lingers(&self) -> bool {
+        matches!(self.ending.as_deref(), Some(Ending::Lingers(_)))
     }
 
     /// When a client has taken none of its output for too long.
@@ -311,18 +322,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 
-    /// The output is written. The client is given a moment to close: bytes of its that were never
-    /// read would make the kernel throw away what it was told last.
-    fn poll_linger(&mut self, until: Time, now: Time, cx: &mut Context<'_>) -> Step {
+    /// The output is written. The client is given time to read it and to close.
+    fn poll_linger(&mut self, now: Time, cx: &mut Context<'_>) -> Step {
         let shutdown = Pin::new(&mut self.io).poll_shutdown(cx);
-        if now >= until || matches!(shutdown, Poll::Ready(Err(_))) {
+        let Some(Ending::Lingers(linger)) = self.ending.as_deref_mut() else { return Step::Over };
+        let is_over = linger.poll_over(&self.shared, now, cx);
+        if is_over || matches!(shutdown, Poll::Ready(Err(_))) {
             return Step::Over;
+        }
+        if !linger.reads() {
+            return Step::Idle;
         }
         self.buf.clear();
         self.buf.reserve(read_size::MIN);
         match poll_read_buf(&mut self.io, &mut self.buf, read_size::MIN, cx) {
             Poll::Ready(Ok(0) | Err(_)) => Step::Over,
-            Poll::Ready(Ok(_)) => Step::Progress,
+            Poll::Ready(Ok(read)) => {
+                linger.dropped(read);
+                self.has_moved(read);
+                Step::Progress
+            }
             // Nothing more comes from a client that has left.
             Poll::Pending if self.connection.has_left() && shutdown.is_ready() => Step::Over,
             Poll::Pending => Step::Idle,

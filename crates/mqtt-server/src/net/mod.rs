@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod journal;
+mod linger;
 pub(crate) mod listen;
 pub(crate) mod open;
 pub(crate) mod read_size;

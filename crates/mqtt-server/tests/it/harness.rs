@@ -314,6 +314,11 @@ impl Peer {
         }
     }
 
+    /// Sends PINGREQ and does not read; the connection may be over.
+    pub(crate) async fn ping_and_forget(&mut self) {
+        let _ = self.stream.write_all(&[0xC0, 0]).await;
+    }
+
     /// What a DISCONNECT said before the end; `None` if there was none.
     pub(crate) async fn end(&mut self) -> Option<ReasonCode> {
         let mut reason = None;

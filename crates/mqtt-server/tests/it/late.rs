@@ -14,7 +14,7 @@ use crate::harness::{Broker, builder, connect};
 /// How much a connection takes that nobody reads from, in bytes.
 const PIPE_BYTES: usize = 16 * 1024;
 
-async fn open(broker: &Broker, connect: &Connect<'_>) -> DuplexStream {
+pub(crate) async fn open(broker: &Broker, connect: &Connect<'_>) -> DuplexStream {
     let (mut ours, theirs) = tokio::io::duplex(PIPE_BYTES);
     let handle = broker.handle.clone();
     tokio::spawn(async move { handle.serve(theirs, "in memory").await });
@@ -25,14 +25,14 @@ async fn open(broker: &Broker, connect: &Connect<'_>) -> DuplexStream {
     ours
 }
 
-async fn read(client: &mut DuplexStream, len: usize) -> Vec<u8> {
+pub(crate) async fn read(client: &mut DuplexStream, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     client.read_exact(&mut bytes).await.unwrap();
     bytes
 }
 
 /// How long it takes the server to end the connection.
-async fn seconds_to_the_end(client: &mut DuplexStream) -> u64 {
+pub(crate) async fn seconds_to_the_end(client: &mut DuplexStream) -> u64 {
     let before = Instant::now();
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
     before.elapsed().as_secs()

@@ -7,6 +7,10 @@ use mqtt_packet::QoS;
 pub struct ServerConfig {
     /// How long a connection may take until its CONNECT is accepted, in milliseconds, in all.
     pub connect_timeout_millis: u64,
+    /// How long the next 1 KiB of a packet may take that has begun, or its end if that comes before,
+    /// in milliseconds. A client that takes longer is closed with 0x83, whatever its Keep Alive is.
+    /// While a packet comes faster, each KiB of it counts as a sign of life.
+    pub packet_timeout_millis: u64,
     /// The largest CONNECT that is read, in bytes. Nothing else is read before it.
     pub connect_bytes_max: u32,
     /// The largest packet that is read, in bytes, header included.
@@ -38,6 +42,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             connect_timeout_millis: 10_000,
+            packet_timeout_millis: 60_000,
             connect_bytes_max: 16 * 1024,
             maximum_packet_size: 2 * 1024 * 1024,
             receive_maximum: 1024,

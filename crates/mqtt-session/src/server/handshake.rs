@@ -7,6 +7,7 @@ use super::{
     Accept, ConnectRequest, ServerEndpoint, ServerEvent, State,
     answer::{connect_version, connect_wishes, refuse, write_auth},
     connecting::Connecting,
+    life::Life,
     open::Open,
 };
 use crate::{
@@ -114,8 +115,8 @@ impl ServerEndpoint {
         link.resume(now);
         self.state = State::Open(Box::new(Open {
             link,
-            method,
-            last_packet: now,
+            method: method.map(Box::new),
+            life: Life::new(now),
             session_expiry_secs: accept.session_expiry_secs,
         }));
     }

@@ -16,6 +16,7 @@ mod answer;
 mod config;
 mod connecting;
 mod handshake;
+mod life;
 mod open;
 mod request;
 
@@ -182,10 +183,8 @@ impl ServerEndpoint {
                 }
             }
             State::Open(open) => {
-                // A part of a packet does not renew the keep-alive [MQTT-3.1.2-24].
-                if open.link.handle_input(buf) > 0 {
-                    open.last_packet = now;
-                }
+                let whole = open.link.handle_input(buf);
+                open.life.handle_input(whole, buf.len(), now);
             }
             State::Closed { .. } => buf.clear(),
         }
@@ -540,7 +539,7 @@ impl ServerEndpoint {
         match &self.state {
             State::AwaitConnect { deadline, .. } => Some(*deadline),
             State::Connecting(connecting) => Some(connecting.deadline),
-            State::Open(open) => open.keep_alive_deadline(),
+            State::Open(open) => open.deadline(self.config.packet_timeout_millis),
             State::Closed { .. } => None,
         }
     }
@@ -548,7 +547,7 @@ impl ServerEndpoint {
     /// Starts the Keep Alive anew, because the client could not be heard: its bytes were not read.
     pub fn renew_keep_alive(&mut self, now: Time) {
         if let State::Open(open) = &mut self.state {
-            open.last_packet = now;
+            open.life.renew(now);
         }
     }
 
@@ -558,11 +557,7 @@ impl ServerEndpoint {
             return None;
         }
         let violation = match &self.state {
-            State::Open(_) => Violation::new(
-                ReasonCode::KEEP_ALIVE_TIMEOUT,
-                "MQTT-3.1.2-22",
-                "no packet within 1.5 times the keep-alive",
-            ),
+            State::Open(open) => open.timed_out(self.config.packet_timeout_millis, now),
             _ => Violation::protocol("U5-025", "no CONNECT accepted within the connect timeout"),
         };
         if self.is_open() {

@@ -6,14 +6,16 @@ use mqtt_packet::{AckProperties, Disconnect, DisconnectProperties, Packet, Reaso
 use super::{
     ServerEvent,
     answer::{check_method, write_auth},
+    life::Life,
 };
 use crate::{link::Link, reason_string::reason_string, time::Time, violation::Violation};
 
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) link: Link,
-    pub(super) method: Option<Box<str>>,
-    pub(super) last_packet: Time,
+    /// Few clients have one, so it takes one word.
+    pub(super) method: Option<Box<Box<str>>>,
+    pub(super) life: Life,
     pub(super) session_expiry_secs: u32,
 }
 
@@ -34,7 +36,7 @@ impl Open {
             Packet::Unsubscribe(_) => Ok(Some(ServerEvent::Unsubscribe(body))),
             Packet::Disconnect(disconnect) => self.left(&disconnect).map(Some),
             Packet::Auth(auth) => {
-                check_method(&auth, self.method.as_deref())?;
+                check_method(&auth, self.method())?;
                 let again = auth.reason == ReasonCode::RE_AUTHENTICATE;
                 if auth.reason == ReasonCode::SUCCESS {
                     return Err(Violation::protocol("MQTT-3.15.2-1", "AUTH 0x00 from a client"));
@@ -45,6 +47,10 @@ impl Open {
             Packet::Connect(_) => Err(Violation::protocol("MQTT-3.1.0-2", "a second CONNECT")),
             _ => Err(Violation::protocol("MQTT-4.13.1-1", "a packet that only servers send")),
         }
+    }
+
+    fn method(&self) -> Option<&str> {
+        self.method.as_deref().map(|method| &**method)
     }
 
     pub(super) fn left(&self, disconnect: &Disconnect<'_>) -> Result<ServerEvent, Violation> {
@@ -62,7 +68,8 @@ impl Open {
     #[must_use]
     pub(super) fn auth(&mut self, reason: ReasonCode, data: &[u8]) -> bool {
         let Link { out, negotiated, .. } = &mut self.link;
-        write_auth(out, negotiated, reason, self.method.as_deref(), data)
+        let method = self.method.as_deref().map(|method| &**method);
+        write_auth(out, negotiated, reason, method, data)
     }
 
     /// Writes an answer with words as its Reason String, or without any if the client wants none
@@ -102,9 +109,24 @@ impl Open {
         }
     }
 
-    pub(super) fn keep_alive_deadline(&self) -> Option<Time> {
-        let keep_alive = u64::from(self.link.negotiated.keep_alive_secs);
-        (keep_alive > 0).then(|| self.last_packet.after_millis(keep_alive * 1500))
+    /// When the client is given up.
+    pub(super) fn deadline(&self, packet_timeout_millis: u64) -> Option<Time> {
+        self.life.deadline(self.link.negotiated.keep_alive_secs, packet_timeout_millis)
+    }
+
+    /// Why the client is given up, at its deadline.
+    pub(super) fn timed_out(&self, packet_timeout_millis: u64, now: Time) -> Violation {
+        let part = self.life.part_deadline(packet_timeout_millis);
+        if part.is_some_and(|deadline| deadline <= now) {
+            let what = "less than 1 KiB of a packet within the packet timeout";
+            return Violation::new(
+                ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR,
+                "MQTT-4.13.2-1",
+                what,
+            );
+        }
+        let what = "no packet within 1.5 times the keep-alive";
+        Violation::new(ReasonCode::KEEP_ALIVE_TIMEOUT, "MQTT-3.1.2-22", what)
     }
 }
 

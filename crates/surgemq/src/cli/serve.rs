@@ -139,6 +139,22 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECS")]
     pub(crate) server_keep_alive: Option<u16>,
 
+    /// How long the next KiB of a packet may take that has begun, in seconds [default: 60]
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) packet_timeout: Option<u16>,
+
+    /// How long a client that was closed may take to read why, in seconds [default: 30]
+    #[arg(long, value_name = "SECS")]
+    pub(crate) linger: Option<u16>,
+
+    /// Closed clients that may take so long at once; others have half a second [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_lingering: Option<u32>,
+
+    /// What such a client may still send, in bytes [default: 16777216]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_linger_bytes: Option<u32>,
+
     /// QoS 1 and 2 messages that a client may have unacknowledged [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) receive_maximum: Option<u16>,

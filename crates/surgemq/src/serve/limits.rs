@@ -13,6 +13,8 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     replace(&mut protocol.receive_maximum, given.receive_maximum);
     replace(&mut protocol.topic_alias_maximum, given.topic_alias_maximum);
     protocol.server_keep_alive_secs = given.server_keep_alive;
+    let packet_timeout = given.packet_timeout.map(|secs| u64::from(secs) * 1000);
+    replace(&mut protocol.packet_timeout_millis, packet_timeout);
     protocol.retain_available = !given.no_retain;
     protocol.wildcards_available = !given.no_wildcards;
     protocol.shared_subscriptions_available = !given.no_shared;
@@ -20,6 +22,11 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     // A queue that holds less than one message of the largest size could not deliver it.
     let largest = usize::try_from(protocol.maximum_packet_size).unwrap_or(usize::MAX);
     limits.queue.bytes_max = limits.queue.bytes_max.max(largest.saturating_mul(2));
+    replace(&mut limits.linger_millis, given.linger.map(|secs| u64::from(secs) * 1000));
+    let lingering = given.max_lingering.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.lingering_max, lingering);
+    let linger_bytes = given.max_linger_bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    replace(&mut limits.linger_bytes_max, linger_bytes);
     replace(&mut limits.client_id_bytes_max, given.max_client_id_bytes.map(usize::from));
     let connections = given.max_connections.and_then(|number| usize::try_from(number).ok());
     replace(&mut limits.connections_max, connections);
@@ -61,6 +68,10 @@ mod tests {
             no_shared: true,
             no_subscription_ids: true,
             server_keep_alive: Some(7),
+            packet_timeout: Some(13),
+            linger: Some(14),
+            max_lingering: Some(15),
+            max_linger_bytes: Some(16),
             receive_maximum: Some(8),
             topic_alias_maximum: Some(0),
             max_client_id_bytes: Some(23),
@@ -82,6 +93,9 @@ mod tests {
         assert_eq!((limits.client_id_bytes_max, limits.connections_max), (23, 9));
         assert_eq!(limits.sessions_max, 10);
         assert_eq!((limits.retained_messages_max, limits.retained_bytes_max), (11, 12));
+        assert_eq!(protocol.packet_timeout_millis, 13_000);
+        assert_eq!((limits.linger_millis, limits.lingering_max), (14_000, 15));
+        assert_eq!(limits.linger_bytes_max, 16);
         assert_eq!(limits.sys_interval_secs, 0);
     }
 }
