@@ -51,6 +51,7 @@ struct WebSocketOptions {
 
 /// A server could not be started.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum BindError {
     /// The address is not one.
     #[error(
@@ -74,6 +75,9 @@ pub enum BindError {
     /// The session store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The operating system gives us no thread for the journal.
+    #[error("cannot start the thread of the journal: {0}")]
+    Thread(io::Error),
 }
 
 impl ServerBuilder {
@@ -202,7 +206,7 @@ impl ServerBuilder {
             entropy: entropy::unguessable,
             limits,
         });
-        let server = Server::new(broker, listeners, clock);
+        let server = Server::new(broker, listeners, clock).map_err(BindError::Thread)?;
         let shared = server.shared();
         shared.broker.load(shared.clock.now())?;
         Ok(server)

@@ -29,7 +29,7 @@ pub use crate::{
     local::{LocalClient, LocalError, LocalMessage},
     retained::{MemoryRetained, Retained, RetainedCount, RetainedFull},
     routing::{GroupMatch, Matches, MemoryRouting, Routing, SubscriberId, Subscription},
-    server::{Server, ServerHandle, ShutdownReport},
+    server::{Server, ServerHandle, ShutdownReport, VitalTask},
 };
 pub use mqtt_packet::{QoS, ReasonCode};
 pub use mqtt_session::{

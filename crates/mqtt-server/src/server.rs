@@ -1,6 +1,7 @@
 //! The server to embed.
 
 use std::{
+    fmt,
     future::Future,
     io,
     net::SocketAddr,
@@ -52,7 +53,7 @@ pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<Listener>,
     stop: watch::Sender<bool>,
-    served: JoinSet<()>,
+    helpers: JoinSet<()>,
     /// Writes the journal.
     writer: Writer,
 }
@@ -61,6 +62,31 @@ pub struct Server {
 #[derive(Clone)]
 pub struct ServerHandle {
     shared: Arc<Shared>,
+}
+
+/// A part of a server that has to live as long as the server.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum VitalTask {
+    /// Accepts the connections of a listener.
+    Acceptor,
+    /// Publishes wills and ends sessions when they are due.
+    Housekeeper,
+    /// Publishes `$SYS`, and says how many lines of the log were left out.
+    Reporter,
+    /// The thread that writes the journal.
+    Journal,
+}
+
+impl fmt::Display for VitalTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Acceptor => "the task that accepts connections",
+            Self::Housekeeper => "the task that sees to wills and expired sessions",
+            Self::Reporter => "the task that publishes $SYS",
+            Self::Journal => "the thread that writes the journal",
+        })
+    }
 }
 
 /// What a server left behind when it stopped.
@@ -77,6 +103,9 @@ pub struct ShutdownReport {
     pub messages: u64,
     /// What went through.
     pub totals: Totals,
+    /// The part of the server that panicked, if the server stopped for that and not because it was
+    /// told to. What happened is in the log.
+    pub died: Option<VitalTask>,
 }
 
 impl Server {
@@ -85,7 +114,9 @@ impl Server {
         ServerBuilder::new()
     }
 
-    pub(crate) fn new(broker: Broker, listeners: Vec<Listener>, clock: Clock) -> Self {
+    /// # Errors
+    /// There is no thread for the journal.
+    pub(crate) fn new(broker: Broker, listeners: Vec<Listener>, clock: Clock) -> io::Result<Self> {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             broker: Arc::new(broker),
@@ -96,8 +127,8 @@ impl Server {
         };
         let (stop, _) = watch::channel(false);
         let shared = Arc::new(shared);
-        let writer = Writer::start(&shared);
-        Self { shared, listeners, stop, served: JoinSet::new(), writer }
+        let writer = Writer::start(&shared)?;
+        Ok(Self { shared, listeners, stop, helpers: JoinSet::new(), writer })
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -127,21 +158,38 @@ impl Server {
     /// Serves until `shutdown` is done; then stops: accepts nothing more, tells the clients, gives
     /// them [`Limits::shutdown_millis`](crate::Limits::shutdown_millis) to take what is due to them,
     /// and hands the sessions to the store.
+    ///
+    /// It stops in the same way when a part of it panics without which it would only look as if it
+    /// ran: [`ShutdownReport::died`] says which. A connection whose task panics ends alone.
     pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> ShutdownReport {
         let mut acceptors = JoinSet::new();
         for listener in std::mem::take(&mut self.listeners) {
             let stop = self.stop.subscribe();
             acceptors.spawn(listen::accept(listener, self.shared.clone(), stop));
         }
-        let housekeeping = self.served.spawn(housekeep(self.shared.clone()));
-        let sys = self.served.spawn(publish_sys(self.shared.clone()));
-        shutdown.await;
-        housekeeping.abort();
-        sys.abort();
-        self.stop(acceptors).await
+        let housekeeper = self.helpers.spawn(housekeep(self.shared.clone())).id();
+        self.helpers.spawn(report(self.shared.clone()));
+        let died = tokio::select! {
+            () = shutdown => None,
+            Some(_) = acceptors.join_next() => Some(VitalTask::Acceptor),
+            Some(Err(ended)) = self.helpers.join_next() => Some(match ended.id() == housekeeper {
+                true => VitalTask::Housekeeper,
+                false => VitalTask::Reporter,
+            }),
+            () = self.writer.ended() => Some(VitalTask::Journal),
+        };
+        if let Some(died) = died {
+            tracing::error!("{died} panicked: the server stops");
+        }
+        self.helpers.abort_all();
+        self.stop(acceptors, died).await
     }
 
-    async fn stop(mut self, mut acceptors: JoinSet<JoinSet<()>>) -> ShutdownReport {
+    async fn stop(
+        mut self,
+        mut acceptors: JoinSet<JoinSet<()>>,
+        died: Option<VitalTask>,
+    ) -> ShutdownReport {
         let broker = &self.shared.broker;
         broker.is_stopping.store(true, Ordering::Relaxed);
         let connections = broker.connections.load(Ordering::Relaxed);
@@ -155,9 +203,11 @@ impl Server {
         let deadline = Duration::from_millis(broker.limits.shutdown_millis);
         let deadline = tokio::time::Instant::now() + deadline;
         let mut cut = 0;
-        while let Some(Ok(mut tasks)) = acceptors.join_next().await {
+        while let Some(ended) = acceptors.join_next().await {
+            // The connections of an acceptor that panicked ended with it.
+            let Ok(mut tasks) = ended else { continue };
             while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, tasks.join_next()).await {
-                listen::report_panic(ended);
+                listen::report_panic(ended, broker);
             }
             cut += tasks.len();
             tasks.shutdown().await;
@@ -171,7 +221,8 @@ impl Server {
                 messages += state.inbox.ledger().held();
             }
         }
-        ShutdownReport { connections, cut, sessions, messages, totals: broker.totals() }
+        let totals = broker.totals();
+        ShutdownReport { connections, cut, sessions, messages, totals, died }
     }
 }
 
@@ -247,10 +298,11 @@ async fn housekeep(shared: Arc<Shared>) {
     }
 }
 
-async fn publish_sys(shared: Arc<Shared>) {
+/// Publishes `$SYS`, for ever.
+async fn report(shared: Arc<Shared>) {
     let secs = shared.broker.limits.sys_interval_secs;
     if secs == 0 {
-        return;
+        return std::future::pending().await;
     }
     let mut ticks = tokio::time::interval(Duration::from_secs(secs.into()));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -43,6 +43,8 @@ pub(crate) struct Broker {
     pub(crate) entropy: fn() -> u128,
     pub(crate) connections: AtomicUsize,
     pub(crate) connections_total: AtomicU64,
+    /// Connections whose task panicked.
+    pub(crate) connections_panicked: AtomicU64,
     pub(crate) is_stopping: AtomicBool,
     pub(crate) log_limit: LogLimit,
     /// What sessions that have ended leave behind.
@@ -93,6 +95,7 @@ impl Broker {
             entropy: parts.entropy,
             connections: AtomicUsize::new(0),
             connections_total: AtomicU64::new(0),
+            connections_panicked: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             log_limit: LogLimit::default(),
             retired: Mutex::default(),

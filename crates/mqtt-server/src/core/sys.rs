@@ -40,6 +40,7 @@ impl Broker {
             ("clients/connected", connected as u64),
             ("clients/total", self.registry.len() as u64),
             ("connections/total", self.connections_total.load(Ordering::Relaxed)),
+            ("connections/panicked", self.connections_panicked.load(Ordering::Relaxed)),
             ("subscriptions/count", self.routing.subscriptions() as u64),
             ("retained messages/count", retained.messages as u64),
             ("retained messages/bytes", retained.bytes as u64),

@@ -1,11 +1,14 @@
 //! The thread that writes the journal.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
     time::Instant,
 };
+
+use tokio::sync::oneshot;
 
 use crate::server::Shared;
 
@@ -14,17 +17,37 @@ use crate::server::Shared;
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread ends, however that comes.
+    alive: Option<oneshot::Receiver<()>>,
 }
 
 impl Writer {
     /// Starts the thread, if there is a journal.
-    pub(crate) fn start(shared: &Arc<Shared>) -> Self {
+    ///
+    /// # Errors
+    /// The operating system gives us no thread.
+    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let shared = shared.clone();
-        let thread = shared.broker.journal.is_some().then(|| {
-            let shared = shared.clone();
-            std::thread::spawn(move || write(&shared))
-        });
-        Self { shared, thread }
+        if shared.broker.journal.is_none() {
+            return Ok(Self { shared, thread: None, alive: None });
+        }
+        let (lives, alive) = oneshot::channel();
+        let writes = shared.clone();
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        let thread = thread.spawn(move || {
+            let _lives: oneshot::Sender<()> = lives;
+            write(&writes);
+        })?;
+        Ok(Self { shared, thread: Some(thread), alive: Some(alive) })
+    }
+
+    /// Waits until the thread ends by itself, which it does only when the store panics.
+    pub(crate) async fn ended(&mut self) {
+        match &mut self.alive {
+            // It is closed, and never sent anything.
+            Some(alive) => drop(alive.await),
+            None => std::future::pending().await,
+        }
     }
 
     /// Writes what is left, and ends the thread.

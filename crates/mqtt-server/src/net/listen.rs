@@ -1,18 +1,25 @@
 //! Accepting connections.
 
 use std::{
+    io,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
+    time::Instant,
 };
 
 use crate::{
-    core::{broker::ConnectionCount, connection::Connection, login::Peer},
+    core::{
+        broker::{Broker, ConnectionCount},
+        connection::Connection,
+        login::Peer,
+    },
     net::{
         driver::Driver,
         websocket::{Doorway, WebSocket},
@@ -20,8 +27,11 @@ use crate::{
     server::Shared,
 };
 
-/// After an accept that failed for want of descriptors the listener waits this long.
+/// After an accept that failed for want of descriptors or memory the listener waits this long.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// How often such a failure is said while it lasts.
+const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// Where clients come in.
 #[derive(Debug)]
@@ -46,25 +56,80 @@ pub(crate) async fn accept(
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let mut failures = Failures::default();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.socket.accept() => accepted,
+            accepted = failures.accept(&listener) => accepted,
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
-                report_panic(ended);
+                report_panic(ended, &shared.broker);
                 continue;
             }
             _ = stop.wait_for(|stop| *stop) => return tasks,
         };
-        match accepted {
-            Ok((stream, peer)) => start(stream, peer, &listener, &shared, &mut tasks),
-            Err(error) => {
-                if shared.broker.log_limit.permits(None, shared.clock.now()) {
-                    tracing::error!(%error, listener = %listener.name, "cannot accept a connection");
-                }
-                tokio::time::sleep(BACK_OFF).await;
+        // Whatever panics here must not end the task: its connections would end with it.
+        let handled = catch_unwind(AssertUnwindSafe(|| match accepted {
+            Ok((stream, peer)) => {
+                failures.retry = None;
+                start(stream, peer, &listener, &shared, &mut tasks);
             }
+            Err(error) => failures.note(&error, &listener),
+        }));
+        if handled.is_err() {
+            shared.broker.connections_panicked.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// What the operating system refuses a listener.
+#[derive(Default)]
+struct Failures {
+    /// Nothing is accepted before.
+    retry: Option<Instant>,
+    /// Failures since they were said last, and when that was.
+    untold: u64,
+    told: Option<Instant>,
+}
+
+impl Failures {
+    /// Accepts a connection. May be dropped and called again: nothing is lost.
+    async fn accept(&self, listener: &Listener) -> io::Result<(TcpStream, SocketAddr)> {
+        if let Some(retry) = self.retry {
+            tokio::time::sleep_until(retry).await;
+        }
+        listener.socket.accept().await
+    }
+
+    /// Says it, though not each time; and waits, as it would fail again at once.
+    fn note(&mut self, error: &io::Error, listener: &Listener) {
+        if is_of_one_connection(error) {
+            return;
+        }
+        let now = Instant::now();
+        self.retry = Some(now + BACK_OFF);
+        self.untold += 1;
+        if self.told.is_none_or(|told| now >= told + COMPLAINT) {
+            self.told = Some(now);
+            let times = std::mem::take(&mut self.untold);
+            tracing::error!(
+                %error, listener = %listener.name, times,
+                "cannot accept connections: clients wait until there are descriptors and memory again"
+            );
+        }
+    }
+}
+
+/// Whether an accept failed for the one connection that it took off the queue: then the next one
+/// is worth a try.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
 }
 
 fn start(
@@ -108,11 +173,12 @@ where
     Driver::new(io, connection, shared.clone())
 }
 
-/// A panic ends its own connection alone, and is said.
-pub(crate) fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+/// A panic ends its own connection alone, is counted and said.
+pub(crate) fn report_panic(ended: Result<(), JoinError>, broker: &Broker) {
     if let Err(error) = ended
         && error.is_panic()
     {
+        broker.connections_panicked.fetch_add(1, Ordering::Relaxed);
         tracing::error!(%error, "the task of a connection panicked");
     }
 }

@@ -22,4 +22,5 @@ mod shutdown;
 mod slow;
 mod stuck;
 mod takeover;
+mod vital;
 mod websocket;
