@@ -36,12 +36,14 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let quiet = command.is_quiet();
-    command.run().unwrap_or_else(|failure| {
+    let code = command.run().unwrap_or_else(|failure| {
         if !quiet {
             tell(&failure);
         }
         failure.exit_code()
-    })
+    });
+    crate::log::finish();
+    code
 }
 
 /// Prints what clap has to say. Arguments in it that may hold a password are left out: a URL stands
@@ -76,8 +78,7 @@ fn without_secrets(text: &str, arguments: &[OsString]) -> String {
 
 /// Writes a failure as one line; unlike `eprintln!` it does not mind if nobody listens.
 pub(crate) fn tell(line: &dyn std::fmt::Display) {
-    use std::io::Write;
-    drop(writeln!(std::io::stderr(), "surgemq: {line}"));
+    crate::log::say(line);
 }
 
 /// An MQTT 3.1, 3.1.1 and 5.0 broker, and the tools to talk to one.

@@ -6,16 +6,17 @@ mod limits;
 mod memory;
 mod storage;
 
-use std::{io, process::ExitCode};
+use std::{io, process::ExitCode, thread};
 
 use mqtt_server::{BindError, Server, ShutdownReport};
+use tokio::{sync::oneshot, task::JoinSet};
 
 use self::access::Access;
 use crate::{
     cli::{self, ListenAddress, ServeArgs},
     failure::Failure,
     log, private_files, runtime,
-    signals::{Reload, Stop},
+    signals::{Ignored, Reload, Stop},
 };
 
 /// Serves until SIGTERM or SIGINT.
@@ -34,9 +35,9 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
     let deaf = |error| Failure::new(format!("cannot listen for signals: {error}"));
     let mut stop = Stop::on_signals().map_err(deaf)?;
     let reload = Reload::on_signals().map_err(deaf)?;
+    let ignored = Ignored::on_signals().map_err(deaf)?;
     let access = Access::load(arguments)?;
     let server = bind(arguments, &access).await?;
-    tokio::spawn(reload_on_request(access, reload));
     let addresses = server.local_addrs().map_err(|error| {
         Failure::new(format!("the operating system does not say where it listens: {error}"))
     })?;
@@ -47,12 +48,32 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
         .zip(&addresses)
         .filter_map(|(name, bound)| Some(given(name)?.display(bound)))
         .collect();
+    // None of these ever ends, unless it panics.
+    let mut helpers = JoinSet::new();
+    helpers.spawn(reload_on_request(access, reload));
+    helpers.spawn(say_what_is_ignored(ignored));
+    helpers.spawn(memory::give_back());
     cli::tell(&format_args!("listening on {}", listed.join(", ")));
-    let caretaker = tokio::spawn(memory::give_back());
-    let report = server.run_until(async move { stop.requested().await }).await;
-    caretaker.abort();
+    let mut lost_helper = false;
+    let shutdown = async {
+        tokio::select! {
+            () = stop.requested() => {}
+            _ = helpers.join_next() => lost_helper = true,
+        }
+    };
+    let report = server.run_until(shutdown).await;
+    helpers.abort_all();
     cli::tell(&format_args!("{}", summary(&report, arguments.storage.in_memory)));
-    Ok(ExitCode::SUCCESS)
+    match (report.died, lost_helper) {
+        (None, false) => Ok(ExitCode::SUCCESS),
+        (Some(task), _) => Err(died(&task)),
+        (None, true) => Err(died(&"a helper of the program")),
+    }
+}
+
+/// A part without which the broker would only look as if it ran.
+fn died(what: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("stopped because {what} panicked, see above; start the broker again"))
 }
 
 /// Loads the files anew whenever it is asked to. What is wrong with them is said, and then the broker
@@ -61,16 +82,38 @@ async fn reload_on_request(access: Access, mut reload: Reload) {
     loop {
         reload.requested().await;
         let access = access.clone();
-        // Reading files holds a thread.
-        let Ok(outcome) = tokio::task::spawn_blocking(move || access.reload()).await else { break };
-        match outcome {
-            Ok(()) => cli::tell(&format_args!("loaded the files anew")),
-            Err(failures) => {
-                for failure in failures {
-                    tracing::error!("{failure}; what was loaded before stays in force");
-                }
-            }
+        match in_a_thread(move || access.reload()).await {
+            Ok(Ok(())) => cli::tell(&format_args!("loaded the files anew")),
+            Ok(Err(failures)) => failures.iter().for_each(stays_in_force),
+            Err(failure) => stays_in_force(&failure),
         }
+    }
+}
+
+fn stays_in_force(failure: &Failure) {
+    tracing::error!("{failure}; what was loaded before stays in force");
+}
+
+/// Reading files holds a thread. Where there is none to be had, that is an error, and not the end of
+/// the task that asked.
+async fn in_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, result) = oneshot::channel();
+    let thread = thread::Builder::new().name("files".to_owned());
+    // The receiver is there until the result is.
+    thread
+        .spawn(move || drop(sender.send(work())))
+        .map_err(|error| Failure::new(format!("cannot start a thread to load files: {error}")))?;
+    result.await.map_err(|_| Failure::new("loading the files panicked"))
+}
+
+async fn say_what_is_ignored(mut ignored: Ignored) {
+    loop {
+        let name = ignored.received().await;
+        tracing::warn!(
+            "{name} means nothing here; SIGHUP loads the files anew, SIGTERM stops the broker"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! Being told to stop, or to load files anew.
+//! Being told to stop, or to load files anew; and signals that must not end the broker.
 
 use std::{io, process};
 
@@ -53,6 +53,41 @@ impl Reload {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Signals that would end the process by default, and mean nothing here.
+pub(crate) struct Ignored {
+    user: [(Signal, &'static str); 2],
+    _file_size: Signal,
+}
+
+impl Ignored {
+    /// Starts to listen, so that these signals do not end the process; needs a runtime.
+    ///
+    /// # Errors
+    /// The operating system does not let us.
+    pub(crate) fn on_signals() -> io::Result<Self> {
+        let user = [
+            (signal(SignalKind::user_defined1())?, "SIGUSR1"),
+            (signal(SignalKind::user_defined2())?, "SIGUSR2"),
+        ];
+        // A write beyond `ulimit -f` fails like one on a full disk instead.
+        let file_size = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        Ok(Self { user, _file_size: file_size })
+    }
+
+    /// Waits for the next one that somebody sent, and returns its name.
+    pub(crate) async fn received(&mut self) -> &'static str {
+        let [(one, first), (two, second)] = &mut self.user;
+        let (came, name) = tokio::select! {
+            came = one.recv() => (came, *first),
+            came = two.recv() => (came, *second),
+        };
+        if came.is_none() {
+            std::future::pending::<()>().await;
+        }
+        name
     }
 }
 

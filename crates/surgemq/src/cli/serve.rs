@@ -65,8 +65,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
 
-    /// What to log on stderr: off, error, warn, info, debug, trace, or a filter such as
-    /// mqtt_server=debug
+    /// What to log on stderr: off, error, warn, info, debug or trace; or levels for parts of the
+    /// program, such as warn,mqtt_server=debug
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(crate) log: String,
 

@@ -44,6 +44,28 @@ impl Process {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_surgemq")).args(arguments))
     }
 
+    /// Starts the broker with this as its stderr, which the harness does not read.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn serve_with_stderr(options: &str, stderr: impl Into<Stdio>) -> Self {
+        let line = format!("serve --listen 127.0.0.1:0 --in-memory {options}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_surgemq"));
+        Self::spawn_with(command.args(line.split_whitespace()), stderr.into())
+    }
+
+    /// The ports that the process listens on, as the system says; waits until there are any.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ports = listening(self.id());
+            if !ports.is_empty() {
+                return ports;
+            }
+            assert!(Instant::now() < deadline, "it listens nowhere");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Lets a shell start the program, which is `$0` there.
     #[cfg(target_os = "linux")]
     pub(crate) fn start_by_shell(script: &str) -> Self {
@@ -57,14 +79,18 @@ impl Process {
     }
 
     fn spawn(command: &mut Command) -> Self {
+        Self::spawn_with(command, Stdio::piped())
+    }
+
+    fn spawn_with(command: &mut Command, stderr: Stdio) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the program starts");
         let stdout = Stream::read(child.stdout.take().expect("stdout is piped"));
-        let stderr = Stream::read(child.stderr.take().expect("stderr is piped"));
+        let stderr = child.stderr.take().map_or_else(Stream::default, Stream::read);
         let stdin = child.stdin.take();
         Self { child, stdin, stdout, stderr }
     }
@@ -134,7 +160,28 @@ impl Finished {
     }
 }
 
+/// The ports of the TCP sockets that a process has open and listens on.
+#[cfg(target_os = "linux")]
+fn listening(process: u32) -> Vec<u16> {
+    const LISTENS: &str = "0A";
+    let fds = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process is there");
+    let links: Vec<_> = fds
+        .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
+        .map(|link| link.display().to_string())
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap_or_default();
+    let port = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (state, inode) = (words.get(3)?, words.get(9)?);
+        let port = words.get(1)?.rsplit(':').next()?;
+        let is_ours = *state == LISTENS && links.contains(&format!("socket:[{inode}]"));
+        is_ours.then(|| u16::from_str_radix(port, 16).ok())?
+    };
+    table.lines().filter_map(port).collect()
+}
+
 /// What a process prints, read by a thread of its own.
+#[derive(Default)]
 struct Stream {
     /// `None` when nobody reads any more.
     chunks: Option<Receiver<Vec<u8>>>,
@@ -239,6 +286,11 @@ impl Broker {
 
     pub(crate) fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    /// Waits until it has printed this on stderr.
+    pub(crate) fn wait_for_error_text(&mut self, part: &str) -> String {
+        self.process.wait_for_error_text(part)
     }
 
     /// Has it load its files anew, and waits until it says this about them.

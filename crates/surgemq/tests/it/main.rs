@@ -5,6 +5,8 @@
 mod durable;
 mod harness;
 mod limits;
+#[cfg(target_os = "linux")]
+mod log;
 mod login;
 mod messages;
 #[cfg(unix)]
