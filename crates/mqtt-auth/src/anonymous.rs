@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::{Authenticator, Identity, Login, Verdict};
+use crate::{Authenticator, Identity, Login, Standing, Verdict};
 
 /// Lets clients in that nobody vouches for, as [`Identity::anonymous`].
 #[derive(Clone, Copy, Debug)]
@@ -36,5 +36,14 @@ impl Authenticator for Anonymous {
         } else {
             Verdict::Pass
         }
+    }
+
+    fn fingerprint(&self, login: Login<'_>) -> Option<[u8; 32]> {
+        Some([u8::from(login.has_credentials()); 32])
+    }
+
+    /// Nobody in particular stays nobody in particular; users are for others to vouch for.
+    fn standing(&self, identity: &Identity, _: u64) -> Standing {
+        if identity.is_anonymous() { Standing::Valid } else { Standing::Over }
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Exchange, Login, Verdict};
+use crate::{Exchange, Identity, Login, Standing, Verdict};
 
 /// Answers who a client is.
 ///
@@ -27,6 +27,30 @@ pub trait Authenticator: Send + Sync {
     fn is_blocking(&self) -> bool {
         false
     }
+
+    /// A keyed hash of everything that the [`Verdict`] on this login depends on, if it may be
+    /// remembered: where it is the same, the server may let the client in as who it was verified to
+    /// be some seconds ago, without asking again. It changes when the user's password does.
+    ///
+    /// `None`, the default: each login is asked for.
+    fn fingerprint(&self, login: Login<'_>) -> Option<[u8; 32]> {
+        let _ = login;
+        None
+    }
+
+    /// How often identities may have ended, because somebody was removed or got another password. It
+    /// grows after the change is in force; the server looks at it every second.
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    /// Whether a client may stay that came in as `identity`, and whose login began when
+    /// [`generation`](Self::generation) was `generation`. It answers at once, from memory. The server
+    /// ends the connection of a client whose identity is [`Standing::Over`].
+    fn standing(&self, identity: &Identity, generation: u64) -> Standing {
+        let _ = (identity, generation);
+        Standing::Unknown
+    }
 }
 
 /// A shared authenticator is one too: keep one handle to reload it, give the other to the server.
@@ -42,5 +66,17 @@ impl<T: Authenticator + ?Sized> Authenticator for Arc<T> {
 
     fn is_blocking(&self) -> bool {
         (**self).is_blocking()
+    }
+
+    fn fingerprint(&self, login: Login<'_>) -> Option<[u8; 32]> {
+        (**self).fingerprint(login)
+    }
+
+    fn generation(&self) -> u64 {
+        (**self).generation()
+    }
+
+    fn standing(&self, identity: &Identity, generation: u64) -> Standing {
+        (**self).standing(identity, generation)
     }
 }

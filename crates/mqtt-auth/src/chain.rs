@@ -2,7 +2,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{Authenticator, Exchange, Login, Refusal, Verdict};
+use sha2::{Digest, Sha256};
+
+use crate::{Authenticator, Exchange, Identity, Login, Refusal, Standing, Verdict};
 
 /// Authenticators asked one after the other: the first that does not [`Pass`](Verdict::Pass)
 /// decides. If all pass, or there is none, the client is refused with
@@ -50,6 +52,34 @@ impl Authenticator for Chain {
     /// Whether any of them is.
     fn is_blocking(&self) -> bool {
         self.links.iter().any(|link| link.is_blocking())
+    }
+
+    /// One for all links, if each has one.
+    fn fingerprint(&self, login: Login<'_>) -> Option<[u8; 32]> {
+        let mut all = Sha256::new();
+        for link in &self.links {
+            all.update(link.fingerprint(login)?);
+        }
+        Some(all.finalize().into())
+    }
+
+    /// Each link's generation only grows, so their sum does not stay the same when one of them does.
+    fn generation(&self) -> u64 {
+        self.links.iter().map(|link| link.generation()).fold(0, u64::wrapping_add)
+    }
+
+    /// Valid if some link vouches for the identity; over if all of them say so. One that cannot say
+    /// may be the one that let the client in.
+    fn standing(&self, identity: &Identity, generation: u64) -> Standing {
+        let mut answer = Standing::Over;
+        for link in &self.links {
+            match link.standing(identity, generation) {
+                Standing::Valid => return Standing::Valid,
+                Standing::Unknown => answer = Standing::Unknown,
+                Standing::Over => {}
+            }
+        }
+        answer
     }
 }
 

@@ -168,8 +168,8 @@
 //! # Limits
 //!
 //! There are no clocks, sockets or threads here. How often somebody may try a password, when a file
-//! is loaded anew, and what becomes of a client that is connected when its rights change is up to
-//! the server.
+//! is loaded anew, and what becomes of a client that is connected when its user is removed is up to
+//! the server: [`Authenticator::standing`] says whether it may stay.
 
 mod acl_file;
 mod allow_all;
@@ -183,6 +183,7 @@ mod load_error;
 mod login;
 mod password_file;
 mod scram;
+mod standing;
 mod text_file;
 mod verdict;
 
@@ -198,5 +199,6 @@ pub use self::{
     load_error::LoadError,
     login::Login,
     password_file::{EditError, PasswordEditor, PasswordFile, PasswordWarning},
+    standing::Standing,
     verdict::{Refusal, Verdict},
 };

@@ -25,7 +25,7 @@ pub use self::{
 };
 use self::{hash::PasswordHash, line::Line};
 use crate::{
-    Authenticator, Exchange, Identity, LoadError, Login, Refusal, Verdict,
+    Authenticator, Exchange, Identity, LoadError, Login, Refusal, Standing, Verdict,
     load_error::Problem,
     scram::{self, ScramDecoys, ScramExchange, ScramKeys},
     text_file::TextFile,
@@ -72,7 +72,8 @@ use crate::{
 pub struct PasswordFile {
     path: Option<PathBuf>,
     users: RwLock<Arc<Users>>,
-    /// Chooses the known user whose hash is checked for an unknown one, unpredictably for others.
+    /// Chooses the known user whose hash is checked for an unknown one, unpredictably for others; and
+    /// tells whether a line is the same after a reload.
     decoys: RandomState,
     generation: AtomicU64,
     /// Survives a reload, so that unknown users keep the salts that were made up for them.
@@ -85,9 +86,9 @@ impl PasswordFile {
     /// # Errors
     /// [`LoadError::Read`], or [`LoadError::Line`] for the first line that makes no sense.
     pub fn load(path: impl Into<PathBuf>) -> Result<Self, LoadError> {
-        let path = path.into();
-        let users = Users::read(&path)?;
-        Ok(Self::new(Some(path), users))
+        let (path, hasher) = (path.into(), RandomState::new());
+        let users = Users::read(&path, &hasher)?;
+        Ok(Self::new(Some(path), users, hasher))
     }
 
     /// Takes the users from a string.
@@ -95,20 +96,27 @@ impl PasswordFile {
     /// # Errors
     /// [`LoadError::Line`] for the first line that makes no sense.
     pub fn parse(text: &str) -> Result<Self, LoadError> {
-        Ok(Self::new(None, Users::parse(text, None)?))
+        let hasher = RandomState::new();
+        let users = Users::parse(text, None, &hasher)?;
+        Ok(Self::new(None, users, hasher))
     }
 
     /// Loads the file anew. On any error the old users stay, all of them.
     ///
-    /// A login that is being checked meanwhile is checked against the old users. Clients that are
-    /// connected stay connected.
+    /// A login that is being checked meanwhile is checked against the old users. Of the clients that
+    /// are connected, those whose user is gone or has another line have
+    /// [no standing](Authenticator::standing) any more, and a server ends their connections.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`LoadError::NoFile`] if the users did not come from a file.
     pub fn reload(&self) -> Result<(), LoadError> {
         let path = self.path.as_deref().ok_or(LoadError::NoFile)?;
-        let users = Users::read(path)?;
-        *self.users.write() = Arc::new(users);
+        let mut users = Users::read(path, &self.decoys)?;
+        {
+            let mut old = self.users.write();
+            users.carry_over(&old, self.generation().wrapping_add(1));
+            *old = Arc::new(users);
+        }
         // After the users, so that nobody keeps an old answer under the new number.
         self.generation.fetch_add(1, Ordering::Release);
         Ok(())
@@ -132,11 +140,11 @@ impl PasswordFile {
         self.users.read().warnings.clone()
     }
 
-    fn new(path: Option<PathBuf>, users: Users) -> Self {
+    fn new(path: Option<PathBuf>, users: Users, hasher: RandomState) -> Self {
         Self {
             path,
             users: RwLock::new(Arc::new(users)),
-            decoys: RandomState::new(),
+            decoys: hasher,
             generation: AtomicU64::new(0),
             scram_decoys: Arc::new(ScramDecoys::new()),
         }
@@ -170,6 +178,38 @@ impl Authenticator for PasswordFile {
     fn is_blocking(&self) -> bool {
         true
     }
+
+    /// Under a key that only this value has; with the user's line in it, so that a password that was
+    /// changed is asked for. Known and unknown users take the same time.
+    fn fingerprint(&self, login: Login<'_>) -> Option<[u8; 32]> {
+        let name = login.user_name.unwrap_or_default();
+        let users = Arc::clone(&self.users.read());
+        let known = users.by_name.get(name);
+        let (line, since) = known.map_or((0, u64::MAX), |user| (user.line, user.since));
+        let flags = [u8::from(login.user_name.is_some()), u8::from(login.password.is_some())];
+        Some(self.scram_decoys.fingerprint(&[
+            &flags,
+            &line.to_be_bytes(),
+            &since.to_be_bytes(),
+            &(name.len() as u64).to_be_bytes(),
+            name.as_bytes(),
+            login.password.unwrap_or_default(),
+        ]))
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation()
+    }
+
+    /// Over for whom the file does not have, or has had with another line since.
+    fn standing(&self, identity: &Identity, generation: u64) -> Standing {
+        let users = self.users.read();
+        let user = identity.user_name().and_then(|name| users.by_name.get(name));
+        match user.is_some_and(|user| user.since <= generation) {
+            true => Standing::Valid,
+            false => Standing::Over,
+        }
+    }
 }
 
 impl fmt::Debug for PasswordFile {
@@ -184,12 +224,22 @@ impl fmt::Debug for PasswordFile {
 /// The content of the file.
 #[derive(Default)]
 struct Users {
-    /// The index into `hashes`.
-    by_name: HashMap<Box<str>, usize>,
+    by_name: HashMap<Box<str>, User>,
     hashes: Vec<PasswordHash>,
     /// The indices of those in `hashes` that serve SCRAM.
     scram: Vec<usize>,
     warnings: Vec<PasswordWarning>,
+}
+
+/// A user's line.
+#[derive(Clone, Copy)]
+struct User {
+    /// The index into `hashes`.
+    index: usize,
+    /// A keyed hash of what stands behind the name.
+    line: u64,
+    /// The generation since which it has been the same.
+    since: u64,
 }
 
 enum Check {
@@ -199,27 +249,28 @@ enum Check {
 }
 
 impl Users {
-    fn read(path: &Path) -> Result<Self, LoadError> {
+    fn read(path: &Path, hasher: &RandomState) -> Result<Self, LoadError> {
         let file = TextFile::read_trusted(path)?;
-        let mut users = Self::parse(&file.text, Some(path))?;
+        let mut users = Self::parse(&file.text, Some(path), hasher)?;
         let warning = file.mode.and_then(|mode| PasswordWarning::for_mode(path.to_owned(), mode));
         users.warnings.extend(warning);
         Ok(users)
     }
 
-    fn parse(text: &str, path: Option<&Path>) -> Result<Self, LoadError> {
+    fn parse(text: &str, path: Option<&Path>, hasher: &RandomState) -> Result<Self, LoadError> {
         let mut users = Self::default();
         for (index, line) in text.lines().enumerate() {
-            users.take_line(index, line).map_err(|problem| problem.at(path, index))?;
+            users.take_line(index, line, hasher).map_err(|problem| problem.at(path, index))?;
         }
         Ok(users)
     }
 
-    fn take_line(&mut self, index: usize, line: &str) -> Result<(), Problem> {
-        let Some(Line { user_name, hash }) = Line::parse(line)? else {
+    fn take_line(&mut self, index: usize, line: &str, hasher: &RandomState) -> Result<(), Problem> {
+        let Some(Line { user_name, hash, text }) = Line::parse(line)? else {
             return Ok(());
         };
-        if self.by_name.insert(user_name.into(), self.hashes.len()).is_some() {
+        let user = User { index: self.hashes.len(), line: hasher.hash_one(text), since: 0 };
+        if self.by_name.insert(user_name.into(), user).is_some() {
             let remedy = "keep one line for each user";
             return Err(Problem::new(format!("user {user_name:?} for the second time"), remedy));
         }
@@ -234,9 +285,18 @@ impl Users {
         Ok(())
     }
 
+    /// Users whose line is that of the old ones are the same users still; the others are so since
+    /// `generation`.
+    fn carry_over(&mut self, old: &Self, generation: u64) {
+        for (name, user) in &mut self.by_name {
+            let before = old.by_name.get(name).filter(|before| before.line == user.line);
+            user.since = before.map_or(generation, |before| before.since);
+        }
+    }
+
     /// Takes the same time for known and unknown users, with and without a password.
     fn check(&self, user_name: &str, password: &[u8], decoys: &RandomState) -> Check {
-        let known = self.by_name.get(user_name).copied();
+        let known = self.by_name.get(user_name).map(|user| user.index);
         let index = known.unwrap_or_else(|| self.decoy(user_name, decoys));
         let Some(hash) = self.hashes.get(index) else {
             // There are no users whom one could tell from unknown ones.
@@ -254,7 +314,7 @@ impl Users {
 
     /// The keys of a user, or some that are made up. Both are looked for, and take the same time.
     fn scram_keys(&self, user_name: &str, decoys: &ScramDecoys) -> ScramKeys {
-        let known = self.by_name.get(user_name).and_then(|index| self.scram_at(*index));
+        let known = self.by_name.get(user_name).and_then(|user| self.scram_at(user.index));
         let model = self.scram.get(decoys.choose(user_name, self.scram.len()));
         let made_up = decoys.keys(user_name, model.and_then(|index| self.scram_at(*index)));
         known.cloned().unwrap_or(made_up)

@@ -84,7 +84,7 @@ impl PasswordEditor {
         let path = follow_links(path.as_ref());
         let opened = read_if_there(&path)?;
         let text = opened.as_deref().unwrap_or_default();
-        super::Users::parse(text, Some(&path))?;
+        super::Users::parse(text, Some(&path), &RandomState::new())?;
         let lines = text.lines().map(str::to_owned).collect();
         Ok(Self { path, opened, lines })
     }

@@ -5,6 +5,8 @@ use crate::load_error::Problem;
 pub(super) struct Line<'a> {
     pub(super) user_name: &'a str,
     pub(super) hash: PasswordHash,
+    /// What stands behind the colon.
+    pub(super) text: &'a str,
 }
 
 impl<'a> Line<'a> {
@@ -16,11 +18,11 @@ impl<'a> Line<'a> {
         if line.is_empty() || line.starts_with('#') {
             return Ok(None);
         }
-        let (user_name, hash) = line.split_once(':').ok_or_else(|| {
+        let (user_name, text) = line.split_once(':').ok_or_else(|| {
             Problem::new("no `:` behind a user name", "write `USER:HASH`, or `#` for a comment")
         })?;
         check_user_name(user_name)?;
-        Ok(Some(Self { user_name, hash: PasswordHash::parse(hash)? }))
+        Ok(Some(Self { user_name, hash: PasswordHash::parse(text)?, text }))
     }
 }
 

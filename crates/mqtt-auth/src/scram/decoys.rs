@@ -17,6 +17,13 @@ impl ScramDecoys {
         Self { secret }
     }
 
+    /// What stands for a login while it is remembered. Whoever reads the memory of the process has to
+    /// guess the password all the same.
+    pub(crate) fn fingerprint(&self, parts: &[&[u8]]) -> Key {
+        let secret = hmac(&self.secret, &[b"login"]);
+        hmac(&secret, parts)
+    }
+
     /// Which of `count` users an unknown one imitates.
     pub(crate) fn choose(&self, user_name: &str, count: usize) -> usize {
         let [a, b, c, d, ..] = hmac(&self.secret, &[b"model", user_name.as_bytes()]);

@@ -1,6 +1,9 @@
 use std::time::{Duration, Instant};
 
-use mqtt_auth::{Identity, LoadError, Login, PasswordFile, PasswordWarning, Refusal, Verdict};
+use mqtt_auth::{
+    Anonymous, Authenticator, Chain, Identity, LoadError, Login, PasswordFile, PasswordWarning,
+    Refusal, Standing, Verdict,
+};
 
 use crate::{authenticators::ask, scratch::Scratch};
 
@@ -251,4 +254,72 @@ fn a_file_that_others_can_read_or_its_group_can_write_is_pointed_out() {
 fn nothing_printed_shows_a_hash() {
     let printed = format!("{:?} {:?}", users(), users().warnings());
     assert!(!printed.contains("argon2id") && !printed.contains("8OrhTp"), "{printed}");
+}
+
+#[test]
+fn an_identity_is_over_when_its_line_goes_or_changes() {
+    let scratch = Scratch::file(USERS);
+    let file = PasswordFile::load(scratch.path()).unwrap();
+    let standing = |name: &str, since| file.standing(&Identity::user(name), since);
+    assert_eq!(standing("alice", 0), Standing::Valid);
+    assert_eq!(standing("mallory", 0), Standing::Over);
+    assert_eq!(file.standing(&Identity::anonymous(), 0), Standing::Over);
+
+    // Bob has alice's password now, and carol is gone.
+    let alice = USERS.lines().find_map(|line| line.strip_prefix("alice:")).unwrap();
+    let bob = USERS.lines().find(|line| line.starts_with("bob:")).unwrap();
+    let changed = USERS.replace(bob, &format!("bob:{alice}")).replace("carol:", "caroline:");
+    scratch.write(&changed);
+    file.reload().unwrap();
+    assert_eq!(file.generation(), 1);
+    assert_eq!(standing("alice", 0), Standing::Valid);
+    assert_eq!([standing("bob", 0), standing("bob", 1)], [Standing::Over, Standing::Valid]);
+    assert_eq!([standing("carol", 0), standing("carol", 1)], [Standing::Over; 2]);
+    assert_eq!(standing("caroline", 1), Standing::Valid);
+
+    scratch.write(&changed);
+    file.reload().unwrap();
+    assert_eq!([standing("bob", 0), standing("bob", 1)], [Standing::Over, Standing::Valid]);
+}
+
+#[test]
+fn a_chain_stands_by_whom_one_of_its_links_stands_by() {
+    let chain = Chain::new().then(users()).then(Anonymous::without_credentials());
+    assert_eq!(chain.standing(&Identity::user("alice"), 0), Standing::Valid);
+    assert_eq!(chain.standing(&Identity::user("mallory"), 0), Standing::Over);
+    assert_eq!(chain.standing(&Identity::anonymous(), 0), Standing::Valid);
+}
+
+#[test]
+fn a_login_is_remembered_by_all_that_its_verdict_depends_on() {
+    let scratch = Scratch::file(USERS);
+    let file = PasswordFile::load(scratch.path()).unwrap();
+    let print = |login: Login<'_>| file.fingerprint(login).unwrap();
+    let alice = Login::new("c").user_name("alice").password(&b"correct horse"[..]);
+    let before = print(alice);
+    assert_eq!(before, print(alice.listener("other")));
+    let others = [
+        alice.password(&b"correct horsf"[..]),
+        alice.password(&b""[..]),
+        alice.password(None),
+        alice.user_name("bob"),
+        alice.user_name("alic").password(&b"ecorrect horse"[..]),
+        alice.user_name(None),
+        alice.user_name(""),
+    ];
+    let mut all: Vec<_> = others.into_iter().map(print).chain([before]).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), others.len() + 1);
+    assert_ne!(before, PasswordFile::parse(USERS).unwrap().fingerprint(alice).unwrap(), "keyed");
+
+    scratch.write(USERS.replace("bob", "rob"));
+    file.reload().unwrap();
+    assert_eq!(before, print(alice), "her line is the same");
+    scratch.write(USERS.replace("alice:", "eve2:").replace("bob:", "alice:"));
+    file.reload().unwrap();
+    assert_ne!(before, print(alice));
+    scratch.write(USERS);
+    file.reload().unwrap();
+    assert_ne!(before, print(alice), "what was forgotten stays so");
 }
