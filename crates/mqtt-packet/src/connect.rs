@@ -89,6 +89,15 @@ impl<'a> Connect<'a> {
         }
     }
 
+    /// Whether the peer says that it is a bridge: bit 7 of the protocol level, which is in no
+    /// standard and which bridges of mosquitto set in 3.1 and 3.1.1 (D31-02). The packet means what
+    /// it means without, and a [`Connect`] does not keep it.
+    #[must_use]
+    pub fn is_from_bridge(body: &[u8]) -> bool {
+        let level = plain(parse::binary(body)).ok().and_then(|(rest, _)| rest.first());
+        level.is_some_and(|level| level & BRIDGE != 0)
+    }
+
     /// Writes the packet in its own [`Connect::version`].
     ///
     /// # Errors
@@ -169,16 +178,21 @@ fn connect(input: &[u8]) -> Parsed<'_, Connect<'_>> {
     Ok((input, connect))
 }
 
-/// Protocol name and level (sections 3.1.2.1 and 3.1.2.2): only the three pairs that exist.
+/// The bit of the protocol level that a bridge sets.
+const BRIDGE: u8 = 0x80;
+
+/// Protocol name and level (sections 3.1.2.1 and 3.1.2.2): only the three pairs that exist, and
+/// the older two of them with the bit of a bridge.
 fn version(input: &[u8]) -> Parsed<'_, Version> {
     let (rest, name) = parse::binary(input)?;
     if name != b"MQTT" && name != b"MQIsdp" {
         return fail(DecodeErrorKind::UnsupportedProtocolName, input);
     }
     let (after, level) = be_u8(rest)?;
-    let known = Version::ALL
-        .into_iter()
-        .find(|v| v.protocol_name().as_bytes() == name && v.level() == level);
+    let known = Version::ALL.into_iter().find(|v| {
+        let is_level = v.level() == level || (!v.is_v5() && v.level() | BRIDGE == level);
+        v.protocol_name().as_bytes() == name && is_level
+    });
     match known {
         Some(version) => Ok((after, version)),
         None => fail(DecodeErrorKind::UnsupportedProtocolLevel { level }, rest),

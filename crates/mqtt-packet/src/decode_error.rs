@@ -91,7 +91,7 @@ pub enum DecodeErrorKind {
     /// CONNECT names another protocol.
     #[error("unsupported protocol name")]
     UnsupportedProtocolName,
-    /// CONNECT has a level that does not go with its protocol name, or the bridge bit (D31-02).
+    /// CONNECT has a level that does not go with its protocol name.
     #[error("unsupported protocol level {level}")]
     UnsupportedProtocolLevel {
         /// The level that was asked for.

@@ -59,7 +59,7 @@
 //! - An encoder refuses ([`EncodeError`]) what the parser of the receiver would refuse, and then
 //!   writes nothing.
 //! - 3.1 is read as mildly as its peers write it (D31-05, D31-07 to D31-09), but its text is
-//!   UTF-8 as well (D31-13). A level with the bridge bit is refused (D31-02).
+//!   UTF-8 as well (D31-13). A level may have the bit of a bridge (D31-02).
 //!
 //! # Limits
 //! - A text or binary field has 65,535 bytes at most, a packet's body 268,435,455; nothing is

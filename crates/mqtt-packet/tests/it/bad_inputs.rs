@@ -53,17 +53,35 @@ fn the_version_is_readable_where_the_rest_is_bad() {
     assert_eq!(peek("00064D5149736470 03"), Ok(V31));
     assert_eq!(peek("00044D515454 04 FF FF"), Ok(V311));
     assert_eq!(peek("00044D515454 05"), Ok(V5));
-    for level in [0, 1, 2, 3, 6, 127, 0x83, 0x84, 255] {
+    for level in [0, 1, 2, 3, 6, 127, 0x80, 0x83, 0x85, 255] {
         let error = DecodeErrorKind::UnsupportedProtocolLevel { level };
         assert_eq!(peek(&format!("00044D515454 {level:02X}")), Err(error));
     }
     let mqisdp_4 = DecodeErrorKind::UnsupportedProtocolLevel { level: 4 };
     assert_eq!(peek("00064D5149736470 04"), Err(mqisdp_4));
+    let bridged = DecodeErrorKind::UnsupportedProtocolLevel { level: 0x84 };
+    assert_eq!(peek("00064D5149736470 84"), Err(bridged));
     for name in ["0000 04", "00046D717474 04", "0003485454 50"] {
         assert_eq!(peek(name), Err(DecodeErrorKind::UnsupportedProtocolName));
     }
     assert_eq!(peek("00044D51"), Err(DecodeErrorKind::Truncated));
     assert_eq!(peek("00044D515454"), Err(DecodeErrorKind::Truncated));
+}
+
+#[test]
+fn a_bridge_is_a_client_of_its_version_d31_02() {
+    for (body, version, is_bridge) in [
+        ("00044D515454 84 02 003C 0001 61", V311, true),
+        ("00044D515454 04 02 003C 0001 61", V311, false),
+        ("00064D5149736470 83 02 003C 0001 61", V31, true),
+        ("00064D5149736470 03 02 003C 0001 61", V31, false),
+    ] {
+        let body = hex(body);
+        let connect = Connect::parse(0x10, &body).unwrap();
+        assert_eq!((connect.version, connect.client_id), (version, "a"));
+        assert_eq!(Connect::is_from_bridge(&body), is_bridge);
+    }
+    assert!(!Connect::is_from_bridge(&hex("00044D51")) && !Connect::is_from_bridge(&[]));
 }
 
 #[test]
@@ -123,7 +141,7 @@ const BAD: &[Bad] = &[
     ("B03 MQTT with level 3", ALL, "10 0D 00044D515454 03 02 003C 0001 61", 0x84, "MQTT-3.1.2-2"),
     ("B03 MQIsdp with level 4", ALL, "10 0F 00064D5149736470 04 02 003C 0001 61", 0x84, "MQTT-3.1.2-2"),
     ("B04 level 6", ALL, "10 0D 00044D515454 06 02 003C 0001 61", 0x84, "MQTT-3.1.2-2"),
-    ("B04 bridge bit, D31-02", ALL, "10 0D 00044D515454 84 02 003C 0001 61", 0x84, "MQTT-3.1.2-2"),
+    ("B04 5.0 with the bit of a bridge", ALL, "10 0E 00044D515454 85 02 003C 00 0001 61", 0x84, "MQTT-3.1.2-2"),
     ("B05 reserved connect flag", &[V311], "10 0D 00044D515454 04 03 003C 0001 61", 0x81, "MQTT-3.1.2-3"),
     ("B05 reserved connect flag", &[V5], "10 0E 00044D515454 05 03 003C 00 0001 61", 0x81, "MQTT-3.1.2-3"),
     ("B06 will QoS 3", &[V311], "10 12 00044D515454 04 1E 003C 0001 61 0001 77 0000", 0x81, "MQTT-3.1.2-12"),

@@ -35,7 +35,8 @@ impl ServerEndpoint {
         let body = packet.get(header.header_len..).unwrap_or_default();
         let parsed = Connect::parse(header.first, body).map_err(Violation::from);
         let checked = parsed.and_then(|connect| {
-            let request = ConnectRequest::new(&connect, self.config.topic_levels_max)?;
+            let mut request = ConnectRequest::new(&connect, self.config.topic_levels_max)?;
+            request.is_bridge = Connect::is_from_bridge(body);
             request.check_will(self.config.maximum_qos, self.config.retain_available)?;
             Ok(request)
         });
@@ -64,8 +65,7 @@ impl ServerEndpoint {
             Some(Ok(version)) if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
                 refuse(&mut out, &form(version), &violation);
             }
-            // Return code 1 in the form of 3.1.1, which both standards permit: a bridge that sets
-            // the bridge bit falls back on it (D31-02).
+            // Return code 1 in the form of 3.1.1, which both standards permit.
             Some(Err(DecodeErrorKind::UnsupportedProtocolLevel { .. })) => {
                 let reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
                 refuse(&mut out, &form(Version::V311), &Violation { reason, ..violation });

@@ -15,6 +15,9 @@ use crate::{
 pub struct ConnectRequest {
     /// The protocol version.
     pub version: Version,
+    /// Whether the client says that it is a bridge (D31-02): it wants none of its own messages back,
+    /// and RETAIN as it was published.
+    pub is_bridge: bool,
     /// The client identifier; empty if the server is to assign one.
     pub client_id: String,
     /// Whether an older session is to be thrown away [MQTT-3.1.2-4].
@@ -72,6 +75,7 @@ impl ConnectRequest {
         let will = connect.will.as_ref().map(|will| will_request(will, topic_levels_max));
         Ok(Self {
             version: connect.version,
+            is_bridge: false,
             client_id: connect.client_id.to_owned(),
             clean_start: connect.clean_start,
             session_expiry_secs: match (connect.version.is_v5(), connect.clean_start) {
