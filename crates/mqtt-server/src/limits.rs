@@ -20,6 +20,23 @@ pub struct Limits {
     /// The longest Session Expiry Interval, in seconds. A longer one is cut to it, and a 5.0 client
     /// is told so in CONNACK.
     pub session_expiry_max_secs: u32,
+    /// Passwords that are hashed at once, each on a thread of its own. By default one fewer than the
+    /// cores, and at least one, so that those who are in are served meanwhile. More logins wait for
+    /// their turn, and the connect timeout stands still for them.
+    pub login_threads: usize,
+    /// Logins that wait for their turn. One more is refused with 0x88 (return code 3 before 5.0)
+    /// after a second, without being looked at.
+    pub logins_waiting_max: usize,
+    /// Of these, from one address (of IPv6, from one /64); as above.
+    pub logins_waiting_per_address_max: usize,
+    /// Bytes of client identifiers, user names and passwords in logins that wait; as above.
+    pub logins_waiting_bytes_max: usize,
+    /// How long a login may wait for its turn, in milliseconds, before it is refused as above.
+    pub login_wait_millis: u64,
+    /// How long a verified login is remembered at least, in milliseconds, and at most twice as long;
+    /// 0 for not at all. The same user name and password are let in without hashing while it
+    /// is. What is kept is a keyed hash; a change of the password ends it.
+    pub login_memory_millis: u64,
     /// Subscriptions of one session. One more is refused with 0x97 (0x80 before 5.0).
     pub subscriptions_per_session_max: usize,
     /// Replays of retained messages that one connection may have waiting. A SUBSCRIBE above it is
@@ -61,6 +78,12 @@ impl Default for Limits {
             sessions_max: 1_000_000,
             client_id_bytes_max: 65_535,
             session_expiry_max_secs: u32::MAX,
+            login_threads: login_threads(),
+            logins_waiting_max: 4096,
+            logins_waiting_per_address_max: 1024,
+            logins_waiting_bytes_max: 16 * 1024 * 1024,
+            login_wait_millis: 60_000,
+            login_memory_millis: 10_000,
             subscriptions_per_session_max: 1_000_000,
             replays_per_connection_max: 4096,
             retained_messages_max: 10_000_000,
@@ -74,4 +97,9 @@ impl Default for Limits {
             sys_interval_secs: 10,
         }
     }
+}
+
+/// One fewer than the cores, and at least one.
+fn login_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }

@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
+use mqtt_auth::Subject;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, watch},
     task::JoinSet,
 };
 
@@ -31,6 +32,7 @@ use crate::{
         clock::Clock,
         journal::Writer,
         listen::{self, Listener},
+        login_turns::LoginTurns,
     },
 };
 
@@ -38,8 +40,10 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) broker: Arc<Broker>,
     pub(crate) clock: Clock,
-    /// Limits how many passwords are hashed at once: each takes its time and its memory.
-    pub(crate) hashing: Arc<Semaphore>,
+    /// Says whose password is hashed next.
+    pub(crate) logins: Arc<LoginTurns>,
+    /// Somebody says that identities may have ended.
+    identities: Notify,
     /// Tells the connections that have no session, or none any more, that the server stops.
     pub(crate) stopping: Arc<Notify>,
     /// Connections that are over and wait long for their client to close.
@@ -72,6 +76,8 @@ pub enum VitalTask {
     Acceptor,
     /// Publishes wills and ends sessions when they are due.
     Housekeeper,
+    /// Notices that the authenticator does not stand by identities any more.
+    IdentityWatch,
     /// Publishes `$SYS`, and says how many lines of the log were left out.
     Reporter,
     /// The thread that writes the journal.
@@ -83,6 +89,7 @@ impl fmt::Display for VitalTask {
         f.write_str(match self {
             Self::Acceptor => "the task that accepts connections",
             Self::Housekeeper => "the task that sees to wills and expired sessions",
+            Self::IdentityWatch => "the task that notices logins that are over",
             Self::Reporter => "the task that publishes $SYS",
             Self::Journal => "the thread that writes the journal",
         })
@@ -117,11 +124,11 @@ impl Server {
     /// # Errors
     /// There is no thread for the journal.
     pub(crate) fn new(broker: Broker, listeners: Vec<Listener>, clock: Clock) -> io::Result<Self> {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
+            logins: Arc::new(LoginTurns::new(&broker.limits)),
+            identities: Notify::new(),
             broker: Arc::new(broker),
             clock,
-            hashing: Arc::new(Semaphore::new(workers)),
             stopping: Arc::default(),
             lingering: AtomicUsize::new(0),
         };
@@ -168,13 +175,15 @@ impl Server {
             acceptors.spawn(listen::accept(listener, self.shared.clone(), stop));
         }
         let housekeeper = self.helpers.spawn(housekeep(self.shared.clone())).id();
+        let identities = self.helpers.spawn(watch_identities(self.shared.clone())).id();
         self.helpers.spawn(report(self.shared.clone()));
         let died = tokio::select! {
             () = shutdown => None,
             Some(_) = acceptors.join_next() => Some(VitalTask::Acceptor),
-            Some(Err(ended)) = self.helpers.join_next() => Some(match ended.id() == housekeeper {
-                true => VitalTask::Housekeeper,
-                false => VitalTask::Reporter,
+            Some(Err(ended)) = self.helpers.join_next() => Some(match ended.id() {
+                id if id == housekeeper => VitalTask::Housekeeper,
+                id if id == identities => VitalTask::IdentityWatch,
+                _ => VitalTask::Reporter,
             }),
             () = self.writer.ended() => Some(VitalTask::Journal),
         };
@@ -251,6 +260,22 @@ impl ServerHandle {
         }
     }
 
+    /// Identities may have ended, as after [`PasswordFile::reload`](mqtt_auth::PasswordFile::reload):
+    /// each connection asks the authenticator for its
+    /// [standing](mqtt_auth::Authenticator::standing) at once, and one whose identity is over ends
+    /// with 0x87 (Not authorized). Without this the server notices within a second, by the
+    /// authenticator's generation.
+    pub fn identities_changed(&self) {
+        self.shared.identities.notify_one();
+    }
+
+    /// Ends the connections of all clients of which `is_over` says so, with 0x87 (Not authorized);
+    /// returns how many. For an embedder who hears from elsewhere that somebody is not welcome any
+    /// more; an authenticator that knows as well keeps the client from coming back. Sessions stay.
+    pub fn end_connections(&self, is_over: impl FnMut(Subject<'_>) -> bool) -> usize {
+        self.shared.broker.end_connections(is_over)
+    }
+
     /// What went through so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -267,6 +292,30 @@ impl ServerHandle {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.shared.broker.registry.len()
+    }
+}
+
+/// So many connections in a row are woken to look at their identity; then others run.
+const WOKEN: usize = 256;
+
+/// The authenticator is asked so often whether identities may have ended.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+/// Has connections look whether their identity still stands when it may not.
+async fn watch_identities(shared: Arc<Shared>) {
+    let generation = || shared.broker.authenticator.generation();
+    let mut seen = generation();
+    loop {
+        let told = tokio::time::timeout(LOOKS_EVERY, shared.identities.notified()).await.is_ok();
+        let now = generation();
+        if now == seen && !told {
+            continue;
+        }
+        seen = now;
+        for slots in shared.broker.look_at_identities().chunks(WOKEN) {
+            slots.iter().for_each(|slot| slot.wake());
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod storage;
 
 use std::{io, process::ExitCode, thread};
 
-use mqtt_server::{BindError, Server, ShutdownReport};
+use mqtt_server::{BindError, Server, ServerHandle, ShutdownReport};
 use tokio::{sync::oneshot, task::JoinSet};
 
 use self::access::Access;
@@ -50,7 +50,7 @@ async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
         .collect();
     // None of these ever ends, unless it panics.
     let mut helpers = JoinSet::new();
-    helpers.spawn(reload_on_request(access, reload));
+    helpers.spawn(reload_on_request(access, reload, server.handle()));
     helpers.spawn(say_what_is_ignored(ignored));
     helpers.spawn(memory::give_back());
     cli::tell(&format_args!("listening on {}", listed.join(", ")));
@@ -78,11 +78,14 @@ fn died(what: &dyn std::fmt::Display) -> Failure {
 
 /// Loads the files anew whenever it is asked to. What is wrong with them is said, and then the broker
 /// goes on with what it had.
-async fn reload_on_request(access: Access, mut reload: Reload) {
+async fn reload_on_request(access: Access, mut reload: Reload, server: ServerHandle) {
     loop {
         reload.requested().await;
         let access = access.clone();
-        match in_a_thread(move || access.reload()).await {
+        let outcome = in_a_thread(move || access.reload()).await;
+        // Who was removed, or has another password, goes.
+        server.identities_changed();
+        match outcome {
             Ok(Ok(())) => cli::tell(&format_args!("loaded the files anew")),
             Ok(Err(failures)) => failures.iter().for_each(stays_in_force),
             Err(failure) => stays_in_force(&failure),

@@ -47,6 +47,10 @@ pub(crate) struct Broker {
     pub(crate) connections_panicked: AtomicU64,
     pub(crate) is_stopping: AtomicBool,
     pub(crate) log_limit: LogLimit,
+    /// Logins that nobody was asked about, because there were too many.
+    pub(crate) logins_refused: AtomicU64,
+    /// How often identities may have ended; see [`Broker::look_at_identities`].
+    pub(super) identities: AtomicU64,
     /// What sessions that have ended leave behind.
     retired: Mutex<Totals>,
     /// Woken when something was put on the schedule that is due before everything else.
@@ -98,6 +102,8 @@ impl Broker {
             connections_panicked: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             log_limit: LogLimit::default(),
+            logins_refused: AtomicU64::new(0),
+            identities: AtomicU64::new(0),
             retired: Mutex::default(),
             housekeeper: Mutex::default(),
         }
@@ -112,7 +118,8 @@ impl Broker {
         (self.routing.generation(), self.authorizer.generation())
     }
 
-    /// Whether `who` may publish to `topic`. Topics under `$SYS` are the server's own.
+    /// Whether `who` may publish to `topic`. Topics under `$SYS` are the server's own, but for the one
+    /// where a bridge says whether it is connected.
     pub(crate) fn may_publish(
         &self,
         who: Subject<'_>,
@@ -121,7 +128,8 @@ impl Broker {
         retain: bool,
     ) -> bool {
         let action = Action::Publish { topic, retain, qos: qos.bits() };
-        !is_sys(topic.as_str()) && self.authorizer.authorize(who, action)
+        let is_free = !is_sys(topic.as_str()) || is_bridge_state(topic.as_str(), who.client_id);
+        is_free && self.authorizer.authorize(who, action)
     }
 
     /// Whether a session may be sent messages of `topic`.
@@ -327,6 +335,14 @@ impl Broker {
         let mut behind = super::pressure::Behind::default();
         self.hand_out(run, &receivers, now, traffic, &mut behind, transaction)
     }
+}
+
+/// Whether a topic is where a client of this identifier says that it is a connected bridge, as those
+/// of mosquitto do by default: with a retained message when it comes, and with a will. Only its own:
+/// nobody speaks for another client there.
+fn is_bridge_state(topic: &str, client_id: &str) -> bool {
+    let id = topic.strip_prefix("$SYS/broker/connection/");
+    id.and_then(|rest| rest.strip_suffix("/state")) == Some(client_id)
 }
 
 /// Whether a topic is the server's own.

@@ -28,6 +28,8 @@ pub(crate) enum Cause {
     StrayAuth,
     /// A re-authentication failed, or told of another identity.
     Renewal,
+    /// The identity that the client was let in as is over.
+    Revoked,
     /// Another connection of the client has the session.
     TakenOver,
     /// The server stops.
@@ -78,6 +80,9 @@ impl Cause {
             }
             Self::Renewal => {
                 (ReasonCode::NOT_AUTHORIZED, "MQTT-4.12.1-2", "a re-authentication that failed")
+            }
+            Self::Revoked => {
+                (ReasonCode::NOT_AUTHORIZED, "MQTT-4.13.2-1", "the login is not valid any more")
             }
             Self::TakenOver => {
                 (ReasonCode::SESSION_TAKEN_OVER, "MQTT-3.1.4-3", "Session taken over")

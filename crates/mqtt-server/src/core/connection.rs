@@ -26,7 +26,7 @@ use super::{
     depart::Left,
     handshake::{Arriving, LoggingIn, Opening},
     journal::{Entry, Outcome, Transaction, Unsettled},
-    login::{Credentials, LoginJob, Peer},
+    login::{Credentials, LoginJob, LoginStamp, Peer},
     pressure::{Answer, Pressure},
     replay::Replay,
     route::{NOWHERE, Route, Routes},
@@ -75,11 +75,15 @@ pub(super) struct Client {
     pub(super) slot: Arc<Slot>,
     pub(super) epoch: u64,
     pub(super) has_left: bool,
+    /// A bridge that cannot say in its subscriptions what it wants of them.
+    pub(super) is_bridge: bool,
     pub(super) will: Option<Box<WillRequest>>,
     pub(super) expiry_secs: u32,
     /// The generation of the access rules that what waits for the client's window was checked
     /// against.
     pub(super) rules: u64,
+    /// From before its identity was verified, or was found to stand.
+    pub(super) stamp: LoginStamp,
     /// Nothing, and so no password, for a client that cannot authenticate again.
     pub(super) renewal: Option<Box<Renewal>>,
     /// CONNACK waits for the journal.
@@ -92,6 +96,8 @@ pub(super) struct Renewal {
     pub(super) method: Box<str>,
     pub(super) exchange: Option<Box<dyn Exchange>>,
     pub(super) job: Option<LoginJob>,
+    /// From before it began.
+    pub(super) stamp: LoginStamp,
 }
 
 impl Connection {
@@ -376,6 +382,9 @@ impl Connection {
             self.poll_opening(now);
             return None;
         }
+        if let Some(cause) = self.poll_standing() {
+            return Some(cause);
+        }
         self.poll_pressure(now);
         self.note_end(now);
         loop {
@@ -413,6 +422,17 @@ impl Connection {
         self.poll_pressure(now);
         self.note_end(now);
         None
+    }
+
+    /// Where identities may have ended: why this one has to go, if it is over.
+    fn poll_standing(&mut self) -> Option<Cause> {
+        let Stage::Open(client) = &mut self.stage else { return None };
+        if self.broker.has_identities_of(client.stamp) {
+            return None;
+        }
+        client.stamp.seen = self.broker.login_stamp().seen;
+        let is_over = self.broker.is_over(&client.slot.identity, client.stamp);
+        is_over.then_some(Cause::Revoked)
     }
 
     /// Ends a connection that was asked to go, unless the client has left by itself meanwhile.
@@ -502,11 +522,21 @@ impl Connection {
 
     /// When [`Connection::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        if self.waits_for_its_turn() {
+            // The time that the server makes it wait is not the client's, and has a bound of its own.
+            let wait_millis = self.broker.limits.login_wait_millis;
+            return self.endpoint.poll_timeout().map(|due| due.after_millis(wait_millis));
+        }
         let own = self.endpoint.poll_timeout().filter(|_| !self.is_unheard());
         if self.pressure.is_none() {
             return own;
         }
         earliest(own, self.pressure.deadline())
+    }
+
+    /// Whether the server keeps the client waiting before it has looked at its password.
+    fn waits_for_its_turn(&self) -> bool {
+        matches!(&self.stage, Stage::LoggingIn(logging_in) if logging_in.waits_since.is_some())
     }
 
     /// Whether the client is not read from because of receivers that are behind.

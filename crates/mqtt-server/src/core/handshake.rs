@@ -12,7 +12,7 @@ use super::{
     cause::Cause,
     connection::{Client, Connection, Renewal, Stage},
     journal::{Entry, Outcome, Ticket, Transaction},
-    login::{Admitted, Credentials, LoginAnswer, LoginJob},
+    login::{Admitted, Credentials, LoginAnswer, LoginJob, LoginStamp},
     slot::Slot,
 };
 
@@ -23,6 +23,9 @@ pub(super) struct LoggingIn {
     pub(super) assigned: bool,
     pub(super) exchange: Option<Box<dyn Exchange>>,
     pub(super) job: Option<LoginJob>,
+    pub(super) stamp: LoginStamp,
+    /// Since when the client has waited for its turn to be asked about: its own time stands still.
+    pub(super) waits_since: Option<Time>,
 }
 
 /// The client may have its session, once nobody else has it.
@@ -32,6 +35,7 @@ pub(super) struct Arriving {
     pub(super) assigned: bool,
     pub(super) admitted: Admitted,
     pub(super) expiry_secs: u32,
+    pub(super) stamp: LoginStamp,
 }
 
 /// The session that a client found.
@@ -77,6 +81,7 @@ impl Connection {
             user_name: request.user_name.as_deref().map(Into::into),
             password: request.password.as_deref().map(Into::into),
         };
+        let stamp = self.broker.login_stamp();
         let exchange = match &request.authentication_method {
             None => None,
             Some(method) => match self.broker.authenticator.exchange(method) {
@@ -88,8 +93,15 @@ impl Connection {
             },
         };
         let job = Some(self.job(&credentials, exchange));
-        let logging_in = LoggingIn { request, credentials, assigned, exchange: None, job };
-        self.stage = Stage::LoggingIn(Box::new(logging_in));
+        self.stage = Stage::LoggingIn(Box::new(LoggingIn {
+            request,
+            credentials,
+            assigned,
+            exchange: None,
+            job,
+            stamp,
+            waits_since: None,
+        }));
     }
 
     pub(super) fn job(
@@ -116,7 +128,10 @@ impl Connection {
                     return self.leave(Cause::StrayAuth);
                 };
                 let exchange = match again {
-                    true => self.broker.authenticator.exchange(&renewal.method),
+                    true => {
+                        renewal.stamp = self.broker.login_stamp();
+                        self.broker.authenticator.exchange(&renewal.method)
+                    }
                     false => renewal.exchange.take(),
                 };
                 (renewal.credentials.clone(), exchange)
@@ -141,7 +156,13 @@ impl Connection {
     /// A question for the authenticator, once. Its answer goes to [`Connection::handle_answer`].
     pub(crate) fn poll_login(&mut self) -> Option<LoginJob> {
         match &mut self.stage {
-            Stage::LoggingIn(logging_in) => logging_in.job.take(),
+            Stage::LoggingIn(logging_in) => {
+                let job = logging_in.job.take()?;
+                // An authenticator that hashes is asked in turns, and waiting for them has its own
+                // bound. For others the client's time goes on, as it did.
+                logging_in.waits_since = job.authenticator.is_blocking().then_some(self.now);
+                Some(job)
+            }
             Stage::Open(client) => client.renewal.as_mut()?.job.take(),
             _ => None,
         }
@@ -150,6 +171,11 @@ impl Connection {
     /// The authenticator answered.
     pub(crate) fn handle_answer(&mut self, answer: LoginAnswer, now: Time) {
         let LoginAnswer { step, exchange } = answer;
+        if let Stage::LoggingIn(logging_in) = &mut self.stage
+            && let Some(since) = logging_in.waits_since.take()
+        {
+            self.endpoint.extend_handshake(now.millis_since(since));
+        }
         match (&mut self.stage, step) {
             (Stage::LoggingIn(logging_in), Step::Continue(data)) => {
                 logging_in.exchange = exchange;
@@ -171,6 +197,7 @@ impl Connection {
             (Stage::Open(client), Step::Done { identity, data })
                 if identity == client.slot.identity =>
             {
+                client.stamp = client.renewal.as_ref().map_or(client.stamp, |it| it.stamp);
                 self.endpoint.reauthenticated(&data.unwrap_or_default());
             }
             // Another identity does not get this one's session [MQTT-4.12.1-2].
@@ -181,7 +208,7 @@ impl Connection {
     }
 
     pub(super) fn admit(&mut self, logging_in: LoggingIn, admitted: Admitted) {
-        let LoggingIn { request, credentials, assigned, .. } = logging_in;
+        let LoggingIn { request, credentials, assigned, stamp, .. } = logging_in;
         let expiry_secs =
             request.session_expiry_secs.min(self.broker.limits.session_expiry_max_secs);
         let subject =
@@ -196,7 +223,7 @@ impl Connection {
                 return self.refuse(Cause::Will);
             }
         }
-        let arriving = Arriving { request, credentials, assigned, admitted, expiry_secs };
+        let arriving = Arriving { request, credentials, assigned, admitted, expiry_secs, stamp };
         self.stage = Stage::Arriving(Box::new(arriving));
     }
 
@@ -228,7 +255,7 @@ impl Connection {
 
     /// The session is the client's. Where that has to be written down, CONNACK waits for it.
     fn open(&mut self, arriving: Arriving, slot: Arc<Slot>, found: Found, now: Time) {
-        let Arriving { request, credentials, assigned, admitted, expiry_secs } = arriving;
+        let Arriving { request, credentials, assigned, admitted, expiry_secs, stamp } = arriving;
         let Found { session, present, epoch, after } = found;
         if let Some(negotiated) = self.endpoint.negotiated() {
             slot.set_wire(negotiated.wire());
@@ -239,12 +266,14 @@ impl Connection {
             slot,
             epoch,
             has_left: false,
+            is_bridge: request.is_bridge,
             will: request.will.map(Box::new),
             expiry_secs,
             rules: 0,
+            stamp,
             renewal: request.authentication_method.map(|method| {
                 let method = method.into();
-                Box::new(Renewal { credentials, method, exchange: None, job: None })
+                Box::new(Renewal { credentials, method, exchange: None, job: None, stamp })
             }),
             opening: Some(Box::new(Opening {
                 session,

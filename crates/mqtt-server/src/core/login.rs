@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use mqtt_auth::{Authenticator, Exchange, Identity, Login, Step};
+use mqtt_auth::{Authenticator, Exchange, Identity, Login, Refusal, Step};
 
 /// Where a connection comes from.
 #[derive(Clone, Debug)]
@@ -31,6 +31,23 @@ pub(crate) struct LoginJob {
     pub(crate) peer: Peer,
 }
 
+impl Credentials {
+    /// How much memory they take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let user_name = self.user_name.as_ref().map_or(0, |name| name.len());
+        self.client_id.len() + user_name + self.password.as_ref().map_or(0, |word| word.len())
+    }
+}
+
+/// What identities were like when a login began: see [`mqtt_auth::Authenticator::standing`].
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct LoginStamp {
+    /// How often the server had heard of identities that may be over.
+    pub(crate) seen: u64,
+    /// The authenticator's generation.
+    pub(crate) generation: u64,
+}
+
 /// The authenticator's answer.
 pub(crate) struct LoginAnswer {
     pub(crate) step: Step,
@@ -38,14 +55,16 @@ pub(crate) struct LoginAnswer {
 }
 
 impl LoginJob {
+    /// What this login may be remembered by.
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {
+        let login = login(&self.credentials, &self.peer);
+        if self.exchange.is_some() { None } else { self.authenticator.fingerprint(login) }
+    }
+
     /// Asks.
     pub(crate) async fn run(self) -> LoginAnswer {
         let Self { authenticator, exchange, credentials, peer } = self;
-        let login = Login::new(&credentials.client_id)
-            .user_name(credentials.user_name.as_deref())
-            .password(credentials.password.as_deref())
-            .peer(peer.address)
-            .listener(&peer.listener);
+        let login = login(&credentials, &peer);
         match exchange {
             Some((mut exchange, data)) => {
                 let step = exchange.step(login, &data).await;
@@ -60,6 +79,26 @@ impl LoginJob {
             }
         }
     }
+}
+
+impl LoginAnswer {
+    /// Somebody who was verified before.
+    pub(crate) fn verified(identity: Identity) -> Self {
+        Self { step: Step::Done { identity, data: None }, exchange: None }
+    }
+
+    /// Nobody was asked.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self { step: Step::Refused(refusal), exchange: None }
+    }
+}
+
+fn login<'a>(credentials: &'a Credentials, peer: &'a Peer) -> Login<'a> {
+    Login::new(&credentials.client_id)
+        .user_name(credentials.user_name.as_deref())
+        .password(credentials.password.as_deref())
+        .peer(peer.address)
+        .listener(&peer.listener)
 }
 
 /// Who a client is, once that is known.

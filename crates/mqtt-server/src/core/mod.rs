@@ -9,6 +9,7 @@ pub(crate) mod cause;
 pub(crate) mod connection;
 mod depart;
 mod handshake;
+mod identities;
 pub(crate) mod journal;
 mod log_limit;
 pub(crate) mod login;

@@ -24,7 +24,7 @@ impl Connection {
     /// Makes subscriptions, one reason code for each filter; then retained messages follow.
     pub(super) fn subscribe(&mut self, body: &[u8]) {
         let Stage::Open(client) = &self.stage else { return };
-        let slot = client.slot.clone();
+        let (slot, is_bridge) = (client.slot.clone(), client.is_bridge);
         let Some(version) = self.endpoint.negotiated().map(|negotiated| negotiated.version) else {
             return;
         };
@@ -37,7 +37,13 @@ impl Connection {
             return self.leave(Cause::SubscriptionId);
         }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
-        for (filter, options) in subscribe.filters.iter() {
+        for (filter, mut options) in subscribe.filters.iter() {
+            if is_bridge {
+                // What a bridge of 5.0 asks for itself, and older ones by the bit in CONNECT: its own
+                // messages do not come back, and RETAIN passes through it (D31-02).
+                options.no_local = !filter.starts_with("$share/");
+                options.retain_as_published = true;
+            }
             match self.subscribe_one(&slot, version, filter, options, identifier) {
                 Ok(reason) => reasons.push(reason.0),
                 // The whole packet is a violation, not this filter alone.

@@ -39,6 +39,7 @@ impl Broker {
             ("uptime", now.as_millis() / 1000),
             ("clients/connected", connected as u64),
             ("clients/total", self.registry.len() as u64),
+            ("logins/refused", self.logins_refused.load(Ordering::Relaxed)),
             ("connections/total", self.connections_total.load(Ordering::Relaxed)),
             ("connections/panicked", self.connections_panicked.load(Ordering::Relaxed)),
             ("subscriptions/count", self.routing.subscriptions() as u64),

@@ -12,19 +12,16 @@ use bytes::{BufMut, BytesMut};
 use mqtt_session::{Time, time::earliest};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    sync::{Semaphore, futures::OwnedNotified},
+    sync::futures::OwnedNotified,
     time::Sleep,
 };
 
 use crate::{
-    core::{
-        cause::Cause,
-        connection::Connection,
-        login::{LoginAnswer, LoginJob},
-    },
+    core::{cause::Cause, connection::Connection},
     limits::Limits,
     net::{
         linger::Linger,
+        login::{Login, login},
         read_size::{self, ReadSize},
     },
     server::Shared,
@@ -56,7 +53,7 @@ pub(crate) struct Driver<T> {
     more_came: bool,
     /// What was read and written since the task was polled.
     moved_kib: u16,
-    login: Option<Pin<Box<dyn Future<Output = Option<LoginAnswer>> + Send>>>,
+    login: Option<Login>,
     /// The server stops; needed until there is a session, which is told in its own way.
     stopping: Option<Pin<Box<OwnedNotified>>>,
     /// With the deadline that it is set to.
@@ -168,11 +165,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         if progress || postpones { Step::Progress } else { Step::Idle }
     }
 
-    /// Runs the authenticator. Password hashing goes to the threads that may block, a few at a time.
+    /// Runs the authenticator.
     fn poll_login(&mut self, now: Time, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         if let Some(job) = self.connection.poll_login() {
-            self.login = Some(login(job, self.shared.hashing.clone()));
+            self.login = Some(login(job, &self.shared));
             progress = true;
         }
         if let Some(login) = &mut self.login
@@ -302,7 +299,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// long the session is kept. Whoever waits here for the bytes may hear of them later than somebody
     /// else hears of the new connection, so a moment passes first.
     fn poll_going(&mut self, cause: Cause, now: Time, cx: &mut Context<'_>) {
-        self.read_what_came(now, cx);
+        if cause != Cause::Revoked {
+            self.read_what_came(now, cx);
+        }
         let until = now.after_millis(HEARING_MILLIS);
         let ending = self.ending.get_or_insert_with(|| Box::new(Ending::Listens(until)));
         if now >= ending.until() || cause != Cause::TakenOver || self.connection.is_closed() {
@@ -420,20 +419,6 @@ fn poll_read_buf<T: AsyncRead + Unpin>(
     // The future holds nothing between two polls, so it can be made anew for each.
     let read = std::pin::pin!(io.read_buf(&mut limited));
     read.poll(cx)
-}
-
-fn login(
-    job: LoginJob,
-    hashing: Arc<Semaphore>,
-) -> Pin<Box<dyn Future<Output = Option<LoginAnswer>> + Send>> {
-    if !job.authenticator.is_blocking() {
-        return Box::pin(async move { Some(job.run().await) });
-    }
-    Box::pin(async move {
-        let _permit = hashing.acquire_owned().await.ok()?;
-        let handle = tokio::runtime::Handle::current();
-        tokio::task::spawn_blocking(move || handle.block_on(job.run())).await.ok()
-    })
 }
 
 #[cfg(test)]

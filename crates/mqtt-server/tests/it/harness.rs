@@ -153,6 +153,15 @@ impl Peer {
         Self { stream, version, buf: BytesMut::new(), last_id: 0, session_present: false }
     }
 
+    /// A socket from this address of the machine.
+    pub(crate) async fn open_from(from: [u8; 4], address: SocketAddr, version: Version) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, version, buf: BytesMut::new(), last_id: 0, session_present: false }
+    }
+
     /// A client that was accepted.
     pub(crate) async fn connect(broker: &Broker, connect: &Connect<'_>) -> Self {
         let (peer, reason) = Self::try_connect(broker, connect).await;

@@ -544,6 +544,13 @@ impl ServerEndpoint {
         }
     }
 
+    /// Puts off the deadline of the handshake: the client was kept waiting so long.
+    pub fn extend_handshake(&mut self, millis: u64) {
+        if let State::Connecting(connecting) = &mut self.state {
+            connecting.deadline = connecting.deadline.after_millis(millis);
+        }
+    }
+
     /// Starts the Keep Alive anew, because the client could not be heard: its bytes were not read.
     pub fn renew_keep_alive(&mut self, now: Time) {
         if let State::Open(open) = &mut self.state {

@@ -14,8 +14,9 @@ pub(super) const NOTES: &str = "\
 The broker stops on SIGTERM and SIGINT. Sessions that outlive their connections,
 their messages and retained messages are kept in --data-dir, and a message that
 such a session waits for is acknowledged when it is on the disk there. On SIGHUP
-it loads the files of --password-file and --acl-file anew; a file that is not in
-order is named in the log, and what was loaded before stays in force.
+it loads the files of --password-file and --acl-file anew, and ends connections
+of users who are gone or have another password; a file that is not in order is
+named in the log, and what was loaded before stays in force.
 
 Without --password-file everyone may connect if every listener is on loopback;
 elsewhere the broker does not start unless --allow-anonymous says so. Without
@@ -174,6 +175,30 @@ pub(crate) struct LimitArgs {
     /// Sessions at once, with and without a connection [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_sessions: Option<u32>,
+
+    /// Passwords that are hashed at once [default: one fewer than the cores, at least one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) login_threads: Option<u16>,
+
+    /// Logins that wait for their password to be hashed; one more is refused [default: 4096]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_waiting_logins: Option<u32>,
+
+    /// The same from one address, or one /64 of IPv6 [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_waiting_logins_per_address: Option<u32>,
+
+    /// Bytes of the user names and passwords that wait [default: 16777216]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_waiting_login_bytes: Option<u32>,
+
+    /// Seconds that a login may wait for its password to be hashed [default: 60]
+    #[arg(long, value_name = "SECS")]
+    pub(crate) login_wait: Option<u32>,
+
+    /// Seconds that a login that was right is let in again without hashing; 0 for none [default: 10]
+    #[arg(long, value_name = "SECS")]
+    pub(crate) login_memory: Option<u32>,
 
     /// Retained messages [default: 10000000]
     #[arg(long, value_name = "N")]

@@ -84,7 +84,8 @@ impl Access {
     }
 }
 
-/// A user who is removed may do nothing from then on, although the connection lives on.
+/// A user who is removed may do nothing from then on, also until the connection is ended, and nor may
+/// what is left of him: a will, a session.
 impl Authorizer for Access {
     fn authorize(&self, who: Subject<'_>, action: Action<'_>) -> bool {
         let permitted = self.rules.as_ref().is_none_or(|rules| rules.authorize(who, action));

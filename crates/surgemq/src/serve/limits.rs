@@ -32,6 +32,15 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     replace(&mut limits.connections_max, connections);
     let sessions = given.max_sessions.and_then(|number| usize::try_from(number).ok());
     replace(&mut limits.sessions_max, sessions);
+    replace(&mut limits.login_threads, given.login_threads.map(usize::from));
+    let count = |number: Option<u32>| number.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.logins_waiting_max, count(given.max_waiting_logins));
+    let per_address = count(given.max_waiting_logins_per_address);
+    replace(&mut limits.logins_waiting_per_address_max, per_address);
+    replace(&mut limits.logins_waiting_bytes_max, count(given.max_waiting_login_bytes));
+    let millis = |secs: Option<u32>| secs.map(|secs| u64::from(secs) * 1000);
+    replace(&mut limits.login_wait_millis, millis(given.login_wait));
+    replace(&mut limits.login_memory_millis, millis(given.login_memory));
     let retained = given.max_retained.and_then(|number| usize::try_from(number).ok());
     replace(&mut limits.retained_messages_max, retained);
     let bytes = given.max_retained_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -77,6 +86,12 @@ mod tests {
             max_client_id_bytes: Some(23),
             max_connections: Some(9),
             max_sessions: Some(10),
+            login_threads: Some(13),
+            max_waiting_logins: Some(14),
+            max_waiting_logins_per_address: Some(15),
+            max_waiting_login_bytes: Some(16),
+            login_wait: Some(17),
+            login_memory: Some(0),
             max_retained: Some(11),
             max_retained_bytes: Some(12),
             sys_interval: Some(0),
@@ -92,6 +107,10 @@ mod tests {
         assert_eq!((protocol.receive_maximum, protocol.topic_alias_maximum), (8, 0));
         assert_eq!((limits.client_id_bytes_max, limits.connections_max), (23, 9));
         assert_eq!(limits.sessions_max, 10);
+        assert_eq!((limits.login_threads, limits.logins_waiting_max), (13, 14));
+        assert_eq!(limits.logins_waiting_per_address_max, 15);
+        assert_eq!(limits.logins_waiting_bytes_max, 16);
+        assert_eq!((limits.login_wait_millis, limits.login_memory_millis), (17_000, 0));
         assert_eq!((limits.retained_messages_max, limits.retained_bytes_max), (11, 12));
         assert_eq!(protocol.packet_timeout_millis, 13_000);
         assert_eq!((limits.linger_millis, limits.lingering_max), (14_000, 15));

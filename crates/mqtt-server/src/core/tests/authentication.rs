@@ -1,12 +1,14 @@
 //! Logins, and the AUTH packets of enhanced authentication.
 
+use mqtt_auth::Subject;
 use mqtt_packet::{Auth, AuthProperties, Packet, PublishProperties, ReasonCode, Version};
 
 use super::{
     client::Seen,
-    hello::{Hello, hello},
+    hello::{Hello, hello, persistent},
     world::{Id, World},
 };
+use crate::core::slot::wake_all;
 
 fn toy(id: &str) -> Hello {
     let mut hello = hello(Version::V5, id);
@@ -167,4 +169,66 @@ fn what_comes_behind_connect_waits_for_the_login() {
     world.publish_as(client, "t", "x", 1, false, properties);
     let seen = world.seen(client);
     assert!(matches!(seen[..], [Seen::ConnAck { .. }, Seen::PingResp, Seen::Ack(..)]), "{seen:?}");
+}
+
+#[test]
+fn a_connection_ends_when_its_identity_is_over() {
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let mut world = World::new();
+        let listener = world.connect(&hello(Version::V5, "listener"));
+        world.subscribe(listener, "will", 0);
+        let alice = world.connect(&persistent(version, "alice").user("alice").will("alice"));
+        let bob = world.connect(&hello(version, "bob").user("bob"));
+        world.rules.end("alice");
+        wake_all(&world.broker.look_at_identities());
+        world.run();
+        assert!(!world.is_open(alice) && world.is_open(bob) && world.is_open(listener));
+        let told = world.seen(alice).contains(&Seen::Disconnect(ReasonCode::NOT_AUTHORIZED));
+        assert_eq!(told, version.is_v5());
+        assert_eq!(world.texts(listener), ["alice"]);
+        // Who comes in later comes in under what is in force then; the session was kept.
+        let alice = world.connect(&persistent(version, "alice").user("alice"));
+        wake_all(&world.broker.look_at_identities());
+        world.run();
+        assert!(world.is_open(alice) && world.is_open(bob));
+    }
+}
+
+#[test]
+fn a_login_that_began_before_its_identity_was_over_does_not_outlast_it() {
+    let mut world = World::new();
+    let alice = world.connect(&toy("alice"));
+    assert!(matches!(world.seen(alice)[..], [Seen::Auth(..)]));
+    // Nobody has the session yet, so nobody is told to look.
+    world.rules.end("alice");
+    assert!(world.broker.look_at_identities().is_empty());
+    auth(&mut world, alice, ReasonCode::CONTINUE_AUTHENTICATION, "toy", b"answer:alice");
+    assert!(world.seen(alice).contains(&Seen::Disconnect(ReasonCode::NOT_AUTHORIZED)));
+    assert!(!world.is_open(alice));
+}
+
+#[test]
+fn authenticating_again_renews_an_identity() {
+    let mut world = World::new();
+    let alice = world.connect(&toy("alice"));
+    auth(&mut world, alice, ReasonCode::CONTINUE_AUTHENTICATION, "toy", b"answer:alice");
+    world.rules.end("alice");
+    auth(&mut world, alice, ReasonCode::RE_AUTHENTICATE, "toy", b"hello");
+    auth(&mut world, alice, ReasonCode::CONTINUE_AUTHENTICATION, "toy", b"answer:alice");
+    wake_all(&world.broker.look_at_identities());
+    world.run();
+    assert!(world.is_open(alice));
+}
+
+#[test]
+fn an_embedder_ends_connections_of_its_choice() {
+    let mut world = World::new();
+    let alice = world.connect(&hello(Version::V5, "alice").user("alice"));
+    let bob = world.connect(&hello(Version::V5, "bob").user("bob"));
+    let is_alice = |who: Subject<'_>| who.identity.user_name() == Some("alice");
+    assert_eq!(world.broker.end_connections(is_alice), 1);
+    world.run();
+    assert!(world.seen(alice).contains(&Seen::Disconnect(ReasonCode::NOT_AUTHORIZED)));
+    assert!(!world.is_open(alice) && world.is_open(bob));
+    assert_eq!(world.broker.end_connections(is_alice), 0);
 }

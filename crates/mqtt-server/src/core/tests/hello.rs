@@ -10,6 +10,8 @@ pub(super) struct Hello {
     pub(super) clean: bool,
     pub(super) keep_alive_secs: u16,
     pub(super) user: Option<&'static str>,
+    /// With the bit of a bridge, before 5.0.
+    pub(super) is_bridge: bool,
     pub(super) will: Option<Will<'static>>,
     pub(super) properties: ConnectProperties<'static>,
 }
@@ -22,6 +24,7 @@ pub(super) fn hello(version: Version, id: &str) -> Hello {
         clean: true,
         keep_alive_secs: 0,
         user: None,
+        is_bridge: false,
         will: None,
         properties: ConnectProperties::default(),
     }
@@ -86,6 +89,11 @@ impl Hello {
             properties: self.properties,
         };
         connect.encode(&mut out).unwrap();
+        if self.is_bridge {
+            // Behind two bytes of header, and the name with its length.
+            let level = 4 + self.version.protocol_name().len();
+            out[level] |= 0x80;
+        }
         out
     }
 }

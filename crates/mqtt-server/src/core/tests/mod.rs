@@ -8,6 +8,8 @@
 mod access;
 #[cfg(test)]
 mod authentication;
+#[cfg(test)]
+mod bridges;
 mod client;
 #[cfg(test)]
 mod delivery;

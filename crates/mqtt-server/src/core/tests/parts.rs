@@ -7,7 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use mqtt_auth::{
-    Action, Authenticator, Authorizer, Exchange, Identity, Login, Refusal, Step, Subject, Verdict,
+    Action, Authenticator, Authorizer, Exchange, Identity, Login, Refusal, Standing, Step, Subject,
+    Verdict,
 };
 use mqtt_session::{SessionStore, WallClock};
 use parking_lot::Mutex;
@@ -31,7 +32,7 @@ pub(super) fn broker(
         RetainedCount { messages: limits.retained_messages_max, bytes: limits.retained_bytes_max };
     Arc::new(Broker::new(Parts {
         limits,
-        authenticator: Arc::new(Names),
+        authenticator: Arc::new(Names(rules.clone())),
         authorizer: rules.clone(),
         routing: Arc::new(MemoryRouting::new()),
         retained: Arc::new(MemoryRetained::new(room)),
@@ -43,7 +44,7 @@ pub(super) fn broker(
 }
 
 /// Believes every user name but `mallory`. Knows the method `toy`: a challenge, an answer.
-struct Names;
+struct Names(Arc<Rules>);
 
 #[async_trait]
 impl Authenticator for Names {
@@ -57,6 +58,19 @@ impl Authenticator for Names {
 
     fn exchange(&self, method: &str) -> Option<Box<dyn Exchange>> {
         (method == "toy").then(|| Box::new(Toy) as Box<dyn Exchange>)
+    }
+
+    fn generation(&self) -> u64 {
+        self.0.over.lock().len() as u64
+    }
+
+    fn standing(&self, identity: &Identity, generation: u64) -> Standing {
+        let over = self.0.over.lock();
+        let since = usize::try_from(generation).unwrap();
+        match over.iter().skip(since).any(|name| identity.user_name() == Some(name)) {
+            true => Standing::Over,
+            false => Standing::Unknown,
+        }
     }
 }
 
@@ -92,9 +106,16 @@ pub(super) struct Rules {
     /// Forbidden right behind the next answer about it, which still permits it.
     forbidden_next: Mutex<Option<(Act, String)>>,
     generation: AtomicU64,
+    /// Users who got another password, one after the other.
+    over: Mutex<Vec<String>>,
 }
 
 impl Rules {
+    /// From now on a user has another password.
+    pub(super) fn end(&self, user: &str) {
+        self.over.lock().push(user.to_owned());
+    }
+
     /// As rules that stood in the file when the server started: they have the first generation.
     pub(super) fn forbid_from_the_start(&self, act: Act, topic: &str) {
         self.forbidden.lock().push((act, topic.to_owned()));
