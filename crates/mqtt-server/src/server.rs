@@ -329,7 +329,7 @@ async fn housekeep(shared: Arc<Shared>) {
             continue;
         }
         let woken = std::future::poll_fn(|cx| {
-            let mut housekeeper = shared.broker.housekeeper.lock();
+            let mut housekeeper = shared.broker.schedule.housekeeper.lock();
             let earlier = shared.broker.schedule.next();
             if earlier.is_some_and(|at| next.is_none_or(|next| at < next)) {
                 return Poll::Ready(());

@@ -80,6 +80,12 @@ impl Ledger {
         Self { enqueued, ..Self::default() }
     }
 
+    /// The ledger of messages that expired, and nothing else.
+    #[must_use]
+    pub fn of_expired(expired: u64) -> Self {
+        Self { expired, ..Self::default() }
+    }
+
     /// Counts `messages` lost for `reason`.
     pub fn drop_messages(&mut self, reason: DropReason, messages: u64) {
         if let Some(count) = self.dropped.get_mut(reason as usize) {
@@ -124,6 +130,11 @@ impl SmallLedger {
         let dropped = self.dropped.as_deref().copied().unwrap_or_default();
         let Self { enqueued, delivered, expired, .. } = *self;
         Ledger { enqueued, delivered, expired, dropped }
+    }
+
+    /// Counts `messages` that expired.
+    pub(crate) const fn expire(&mut self, messages: u64) {
+        self.expired += messages;
     }
 
     /// Counts `messages` lost for `reason`.

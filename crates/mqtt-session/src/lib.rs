@@ -33,7 +33,7 @@ pub use crate::{
         DisconnectOptions, Disconnected, Refused, RequestError, ServerLimits, WillOptions,
     },
     delivery::Delivery,
-    inbox::{Held, Inbox, InboxLimits, Pressure},
+    inbox::{Held, Inbox, InboxLimits, Pressure, Pushed, QueueFull},
     ledger::{DropReason, Ledger},
     link::{Gate, RunSpan},
     negotiated::Negotiated,

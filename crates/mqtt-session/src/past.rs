@@ -13,6 +13,9 @@ pub(crate) struct Past {
     /// No message from this one on was sent.
     sent: u64,
     settled: VecDeque<(u64, Settled)>,
+    /// The last message that is not sent at all. Messages are skipped in their order, when all before
+    /// them are sent, skipped or waiting.
+    skipped: Option<u64>,
 }
 
 /// What became of one message in an earlier connection.
@@ -26,7 +29,7 @@ pub(crate) enum Fate {
 
 impl From<Progress> for Past {
     fn from(progress: Progress) -> Self {
-        Self { sent: progress.sent, settled: progress.settled.into() }
+        Self { sent: progress.sent, settled: progress.settled.into(), skipped: None }
     }
 }
 
@@ -51,7 +54,19 @@ impl Past {
         if !is_known {
             self.settled.insert(place, (number, Settled::Done));
         }
+        self.skipped = self.skipped.max(Some(number));
         !is_known
+    }
+
+    /// Whether a message was sent, or is settled: it does not expire any more.
+    pub(crate) fn is_known(&self, number: u64) -> bool {
+        let is_settled = || self.settled.binary_search_by_key(&number, |(settled, _)| *settled);
+        number < self.sent || is_settled().is_ok()
+    }
+
+    /// The last message that is not sent at all.
+    pub(crate) const fn last_skipped(&self) -> Option<u64> {
+        self.skipped
     }
 
     /// Messages of a delivery that are not known to be finished; everything before `next` is.

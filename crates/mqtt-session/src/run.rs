@@ -267,6 +267,18 @@ impl Run {
         Some(first)
     }
 
+    /// All messages but the first `count`; none of them where there are no more.
+    #[must_use]
+    pub fn without_first(&self, count: u32) -> Self {
+        let Some(at) = self.frames().nth(count as usize) else { return self.emptied() };
+        self.last_from(at.range.start, self.count.saturating_sub(count) as usize)
+    }
+
+    /// The place of messages that are gone: a run of none.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { frames: Bytes::new(), count: 0, largest: 0, expires_at: None, ..self.clone() }
+    }
+
     /// One message of this run by itself.
     #[must_use]
     pub fn single(&self, frame: &Frame<'_>) -> Self {

@@ -24,6 +24,7 @@ use crate::{
     past::{Fate, Past},
     run::{Frame, Frames, Run},
     store::{Progress, Settled},
+    time::{Time, earliest},
     transmit::{Header, Transmit, Written, send_qos0},
 };
 
@@ -112,8 +113,18 @@ impl Sender {
             }
             self.pop_pending();
         }
+        self.pass_over_skipped();
         if self.past.as_ref().is_some_and(|past| past.is_over(self.flights.next())) {
             self.past = None;
+        }
+    }
+
+    /// Nothing waits: numbers that were skipped behind everything that was sent are finished.
+    fn pass_over_skipped(&mut self) {
+        let skipped = self.past.as_ref().and_then(|past| past.last_skipped());
+        if let Some(number) = skipped.filter(|number| *number >= self.flights.next()) {
+            self.flights.reach(number + 1);
+            self.flights.advance();
         }
     }
 
@@ -280,6 +291,41 @@ impl Sender {
             Some(past) => past.unfinished(delivery, self.flights.next()),
             None => delivery.count() as usize,
         }
+    }
+
+    /// Drops messages that have expired before they were sent [MQTT-3.3.2-5]. Returns when the next
+    /// one does.
+    pub(crate) fn expire(&mut self, done: &mut Ledger, now: Time) -> Option<Time> {
+        let next = self.flights.next();
+        let mut first_due = None;
+        let (mut numbers, mut bytes, mut count) = (Vec::new(), 0, 0);
+        let (past, mut is_first) = (&self.past, true);
+        self.pending.retain(|delivery| {
+            let starts_late = std::mem::take(&mut is_first) && self.pending_taken > 0;
+            let Some(due) = delivery.run.expires_at().filter(|_| !starts_late) else { return true };
+            let number = delivery.seq.map(NonZeroU64::get);
+            let may_be_sent = number.is_some_and(|number| {
+                number < next || past.as_ref().is_some_and(|past| past.is_known(number))
+            });
+            if may_be_sent {
+                return true;
+            }
+            if due > now {
+                first_due = earliest(first_due, Some(due));
+                return true;
+            }
+            count += delivery.count() as usize;
+            bytes += delivery.run.len();
+            numbers.extend(number);
+            false
+        });
+        done.expired += count as u64;
+        self.pending_messages = self.pending_messages.saturating_sub(count);
+        self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
+        for number in numbers {
+            self.skip(number);
+        }
+        first_due
     }
 
     /// A message from a disk will not be sent. Answers false if it was finished before.

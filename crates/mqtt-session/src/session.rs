@@ -11,6 +11,7 @@ use crate::{
     run::Run,
     sender::{Acknowledged, Sender},
     store::Progress,
+    time::Time,
     transmit::Transmit,
 };
 
@@ -94,6 +95,12 @@ impl Session {
     /// Forgets all messages for the peer, because they are on a disk.
     pub fn forget_messages(&mut self) {
         self.sender.forget();
+    }
+
+    /// Drops messages that expired while they waited, for a session without a connection; what was
+    /// sent does not expire [MQTT-3.3.2-5]. Returns when the next one does.
+    pub fn expire(&mut self, done: &mut Ledger, now: Time) -> Option<Time> {
+        self.sender.expire(done, now)
     }
 
     /// Drops of the waiting messages those that `keep` does not want, counted as `reason`. Messages

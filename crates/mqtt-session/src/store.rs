@@ -232,6 +232,9 @@ pub enum Stored {
         bytes: u64,
         /// The number under which several sessions share the messages.
         shared: Option<u64>,
+        /// When the Message Expiry Interval runs out, in milliseconds since 1970; `None` where that
+        /// is only known from the messages, or never.
+        expires_at_millis: Option<u64>,
     },
     /// A retained message.
     Retained {

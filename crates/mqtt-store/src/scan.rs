@@ -41,7 +41,8 @@ impl Keyspaces {
             let (session, seq) = key::entry_of(key)?;
             let entry = Entry::decode(record)?;
             let (count, bytes, shared) = (entry.count, entry.bytes, entry.shared());
-            visit(Stored::Queued { session, seq, count, bytes, shared });
+            let expires_at_millis = self.expiry(&entry, key);
+            visit(Stored::Queued { session, seq, count, bytes, shared, expires_at_millis });
             Some(())
         })?;
         each(&self.retained, |_, record| {
@@ -49,6 +50,19 @@ impl Keyspaces {
             visit(Stored::Retained { topic, message });
             Some(())
         })
+    }
+
+    /// When the messages of an entry expire. Format 1 has that with the packets alone.
+    fn expiry(&self, entry: &Entry<'_>, key: &[u8]) -> Option<u64> {
+        let message = match entry.kept {
+            Kept::Shared(number) if entry.head.is_none() => {
+                self.message(entry, &key::shared(number))
+            }
+            Kept::Apart if entry.head.is_none() => self.message(entry, key),
+            _ => return entry.expires_at_millis,
+        };
+        // What cannot be read is found when it is to be sent.
+        message.ok()?.expires_at_millis
     }
 
     /// Counts the entries that need messages outside of them.

@@ -18,7 +18,7 @@ use super::{
     journal::{Entry, Journal, Ticket, Transaction},
     log_limit::LogLimit,
     registry::Registry,
-    schedule::Schedule,
+    schedule::{Due, Schedule},
     slot::{Slot, SlotState},
     traffic::Traffic,
 };
@@ -38,7 +38,7 @@ pub(crate) struct Broker {
     pub(crate) journal: Option<Box<Journal>>,
     pub(crate) durability: Durability,
     pub(crate) registry: Registry,
-    pub(crate) schedule: Schedule,
+    pub(crate) schedule: Arc<Schedule>,
     /// Makes client identifiers that nobody can guess.
     pub(crate) entropy: fn() -> u128,
     pub(crate) connections: AtomicUsize,
@@ -53,8 +53,6 @@ pub(crate) struct Broker {
     pub(super) identities: AtomicU64,
     /// What sessions that have ended leave behind.
     retired: Mutex<Totals>,
-    /// Woken when something was put on the schedule that is due before everything else.
-    pub(crate) housekeeper: Mutex<Option<std::task::Waker>>,
 }
 
 /// What went through the whole server.
@@ -83,7 +81,8 @@ pub(crate) struct Parts {
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
         let limits = parts.limits.queue;
-        let journal = |store| Box::new(Journal::new(store, limits, parts.clock));
+        let schedule: Arc<Schedule> = Arc::default();
+        let journal = |store| Box::new(Journal::new(store, limits, parts.clock, schedule.clone()));
         Self {
             protocol: Arc::new(parts.limits.protocol),
             inbox_limits: Arc::new(parts.limits.queue),
@@ -95,7 +94,7 @@ impl Broker {
             routing: parts.routing,
             retained: parts.retained,
             registry: Registry::new(),
-            schedule: Schedule::default(),
+            schedule,
             entropy: parts.entropy,
             connections: AtomicUsize::new(0),
             connections_total: AtomicU64::new(0),
@@ -105,7 +104,6 @@ impl Broker {
             logins_refused: AtomicU64::new(0),
             identities: AtomicU64::new(0),
             retired: Mutex::default(),
-            housekeeper: Mutex::default(),
         }
     }
 
@@ -234,9 +232,13 @@ impl Broker {
     /// when to come back.
     pub(crate) fn handle_timeout(self: &Arc<Self>, now: Time) -> Option<Time> {
         for entry in self.schedule.due(now) {
+            let Due::Session(epoch) = entry.what else {
+                self.expire_messages(&entry.slot, now);
+                continue;
+            };
             let (will, expired) = {
                 let mut state = entry.slot.lock();
-                if state.epoch != entry.epoch || state.ended || state.inbox.is_online() {
+                if state.epoch != epoch || state.ended || state.inbox.is_online() {
                     continue;
                 }
                 let will_due = state.will.as_ref().is_some_and(|will| will.1 <= now);
@@ -249,7 +251,7 @@ impl Broker {
                 self.publish_late_will(&entry.slot, &will.0, now);
             }
             if expired {
-                self.end_abandoned(&entry.slot, entry.epoch);
+                self.end_abandoned(&entry.slot, epoch);
             }
         }
         self.schedule.next()
@@ -257,11 +259,7 @@ impl Broker {
 
     /// Puts a deadline of a session on the schedule.
     pub(crate) fn schedule(&self, due: Time, slot: &Arc<Slot>, epoch: u64) {
-        let is_first = self.schedule.next().is_none_or(|next| due < next);
         self.schedule.add(due, slot, epoch);
-        if is_first && let Some(waker) = self.housekeeper.lock().take() {
-            waker.wake();
-        }
     }
 
     /// Publishes a will whose delay is over: the store forgets it as it takes the message.

@@ -387,12 +387,15 @@ impl Connection {
         }
         self.poll_pressure(now);
         self.note_end(now);
+        let mut has_expired = false;
         loop {
             let Stage::Open(client) = &self.stage else { return None };
             let slot = client.slot.clone();
             let room = self.room();
             let mut taken = self.taken.take().unwrap_or_default();
-            let Exchanged { leave, fetch } = slot.exchange(self.report(), &mut taken, room);
+            let exchanged = slot.exchange(self.report(), &mut taken, room);
+            let Exchanged { leave, fetch, looks } = exchanged;
+            has_expired |= looks;
             if fetch && let Some(session) = slot.number {
                 let entry = Entry::Fetch { session, slot: slot.clone() };
                 self.transaction.add(entry, Level::Memory);
@@ -404,6 +407,10 @@ impl Connection {
             }
             if taken.is_empty() {
                 self.taken = Some(taken);
+                if std::mem::take(&mut has_expired) {
+                    self.expire(&slot, now);
+                    continue;
+                }
                 break;
             }
             let generation = self.broker.authorizer.generation();
@@ -561,7 +568,7 @@ impl Connection {
     pub(crate) fn sleep(&mut self, waker: &Waker) -> bool {
         if let Stage::Open(client) = &self.stage {
             let room = self.room();
-            if room > 0 && self.may_replay() {
+            if room > 0 && self.can_replay() {
                 return false;
             }
             if !client.slot.sleep(waker, room > 0 && !self.is_opening()) {

@@ -8,6 +8,7 @@ pub(crate) mod broker;
 pub(crate) mod cause;
 pub(crate) mod connection;
 mod depart;
+mod expire;
 mod handshake;
 mod identities;
 pub(crate) mod journal;

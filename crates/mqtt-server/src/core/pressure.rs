@@ -18,7 +18,7 @@ use mqtt_session::{Run, ServerEndpoint, Time};
 
 use super::{
     journal::{Journal, Outcome, Ticket},
-    slot::Slot,
+    slot::{Slot, Waits},
 };
 
 /// The receivers that one publisher waits for, and the answers it is owed meanwhile.
@@ -74,8 +74,8 @@ impl Behind {
         }
     }
 
-    fn slow_at(&self) -> Option<Time> {
-        self.0.as_ref()?.iter().filter_map(|slot| slot.slow_at()).min()
+    fn given_up_at(&self, waits: Waits) -> Option<Time> {
+        self.0.as_ref()?.iter().filter_map(|slot| slot.given_up_at(waits)).min()
     }
 
     const fn is_empty(&self) -> bool {
@@ -240,9 +240,8 @@ impl Pressure {
         journal: Option<&Journal>,
         now: Time,
     ) -> Result<(), ReasonCode> {
-        for behind in [&mut self.unread, &mut self.unanswered] {
-            behind.retain(|slot| slot.holds_back(publisher, now));
-        }
+        self.unread.retain(|slot| slot.holds_back(publisher, Waits::Reading, now));
+        self.unanswered.retain(|slot| slot.holds_back(publisher, Waits::Acks, now));
         let Some(due) = &mut self.due else { return Ok(()) };
         if self.unanswered.is_empty() {
             due.pay_messages(endpoint, journal)?;
@@ -280,7 +279,8 @@ impl Pressure {
 
     /// When to look again, at the latest.
     pub(super) fn deadline(&self) -> Option<Time> {
-        mqtt_session::time::earliest(self.unread.slow_at(), self.unanswered.slow_at())
+        let unread = self.unread.given_up_at(Waits::Reading);
+        mqtt_session::time::earliest(unread, self.unanswered.given_up_at(Waits::Acks))
     }
 }
 

@@ -135,8 +135,11 @@ impl Broker {
             if let Some(session) = slot.number
                 && run.qos().min(target.granted) != QoS::AtMostOnce
             {
-                if slot.is_behind(now) {
+                if slot.defers_acks(now) {
                     behind.add(slot);
+                }
+                if let Some(at) = run.expires_at().and_then(|due| slot.look_at(due)) {
+                    self.schedule.look(at, slot);
                 }
                 reached += 1;
                 traffic.copies += u64::from(run.count());
@@ -147,6 +150,7 @@ impl Broker {
                     retain: run.retain() && target.retain_as_published,
                     identifiers: target.identifiers.clone(),
                     mark,
+                    is_reserved: false,
                 });
             }
             let delivery = Delivery {
@@ -158,10 +162,12 @@ impl Broker {
                 seq: None,
             };
             let count = delivery.count();
-            match target.slot.push(delivery, now) {
-                Pushed::Gone => return None,
-                Pushed::Taken => {}
-                Pushed::Wait => behind.add(&target.slot),
+            let Pushed { waits, look_at, .. } = target.slot.push(delivery, now)?;
+            if waits {
+                behind.add(&target.slot);
+            }
+            if let Some(at) = look_at {
+                self.schedule.look(at, &target.slot);
             }
             reached += 1;
             traffic.copies += u64::from(count);

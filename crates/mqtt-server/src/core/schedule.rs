@@ -1,6 +1,7 @@
-//! What falls due for sessions without a connection: delayed wills and the ends of sessions.
+//! What falls due for sessions: delayed wills and their ends, while they have no connection, and
+//! messages that expire.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, task::Waker};
 
 use mqtt_session::Time;
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ const BATCH: usize = 256;
 #[derive(Default)]
 pub(crate) struct Schedule {
     entries: Mutex<Entries>,
+    /// Woken when something was added that is due before everything else.
+    pub(crate) housekeeper: Mutex<Option<Waker>>,
 }
 
 #[derive(Default)]
@@ -29,16 +32,41 @@ struct Entries {
 /// Something that falls due for a session.
 pub(crate) struct Entry {
     pub(crate) slot: Arc<Slot>,
-    pub(crate) epoch: u64,
+    pub(crate) what: Due,
+}
+
+/// What falls due.
+pub(crate) enum Due {
+    /// A will, or the end of the session since the connection of this number.
+    Session(u64),
+    /// Messages that may have expired.
+    Messages,
 }
 
 impl Schedule {
     /// Something about the session of `slot` is due at `due`: its will, or its end.
     pub(crate) fn add(&self, due: Time, slot: &Arc<Slot>, epoch: u64) {
-        let mut entries = self.entries.lock();
-        entries.last += 1;
-        let key = (due, entries.last);
-        entries.by_time.insert(key, Entry { slot: slot.clone(), epoch });
+        self.insert(due, Entry { slot: slot.clone(), what: Due::Session(epoch) });
+    }
+
+    /// At `due` somebody has to look for expired messages of the session of `slot`.
+    pub(crate) fn look(&self, due: Time, slot: &Arc<Slot>) {
+        self.insert(due, Entry { slot: slot.clone(), what: Due::Messages });
+    }
+
+    fn insert(&self, due: Time, entry: Entry) {
+        let is_first = {
+            let mut entries = self.entries.lock();
+            entries.last += 1;
+            let key = (due, entries.last);
+            let first = entries.by_time.first_key_value();
+            let is_first = first.is_none_or(|(first, _)| due < first.0);
+            entries.by_time.insert(key, entry);
+            is_first
+        };
+        if is_first && let Some(waker) = self.housekeeper.lock().take() {
+            waker.wake();
+        }
     }
 
     /// What is due at `now`, at most a batch of it.

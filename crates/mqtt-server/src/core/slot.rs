@@ -68,6 +68,8 @@ pub(crate) struct SlotState {
     pub(crate) ended: bool,
     /// There are messages in the store that the owner has not asked for.
     more_on_disk: bool,
+    /// The owner is to look for messages that have expired.
+    pub(crate) looks: bool,
     /// QoS 2 messages that the connection before left when the store had not decided on them.
     pub(crate) unsettled: Option<Box<Vec<(PacketId, Ticket)>>>,
 }
@@ -88,6 +90,17 @@ pub(crate) struct Exchanged {
     pub(crate) leave: Option<Cause>,
     /// There is more in the store: to be fetched by whoever hears it.
     pub(crate) fetch: bool,
+    /// Messages may have expired that it holds.
+    pub(crate) looks: bool,
+}
+
+/// What a publisher waits with for a receiver that is behind.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Waits {
+    /// It is not read from.
+    Reading,
+    /// Its messages are not acknowledged.
+    Acks,
 }
 
 /// Who waits for something of a session.
@@ -101,12 +114,13 @@ pub(crate) struct Waiting {
 
 /// What became of messages that were left in a slot.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
-pub(crate) enum Pushed {
-    Taken,
-    /// Taken, and the publisher should wait for room.
-    Wait,
-    /// The session has ended: there is nobody to take them.
-    Gone,
+pub(crate) struct Pushed {
+    /// So many were taken.
+    pub(crate) taken: u32,
+    /// Whether the publisher should wait for room.
+    pub(crate) waits: bool,
+    /// When expired messages are to be looked for, if that is news.
+    pub(crate) look_at: Option<Time>,
 }
 
 impl Slot {
@@ -117,8 +131,12 @@ impl Slot {
         limits: Arc<InboxLimits>,
         number: Option<SessionNumber>,
     ) -> Self {
+        let mut inbox = Inbox::new(limits);
+        if number.is_some() {
+            inbox.keep_on_disk(0);
+        }
         let state = SlotState {
-            inbox: Inbox::new(limits),
+            inbox,
             waker: None,
             awake: true,
             waiting: None,
@@ -132,6 +150,7 @@ impl Slot {
             will: None,
             ended: false,
             more_on_disk: false,
+            looks: false,
             unsettled: None,
         };
         Self {
@@ -166,27 +185,55 @@ impl Slot {
         self.wire.store(u8::from(wire == Wire::V5), Ordering::Relaxed);
     }
 
-    /// Leaves messages for the session.
-    pub(crate) fn push(&self, delivery: Delivery, now: Time) -> Pushed {
+    /// Leaves messages for the session; `None` if it has ended: there is nobody to take them.
+    pub(crate) fn push(&self, delivery: Delivery, now: Time) -> Option<Pushed> {
+        let due = delivery.run.expires_at();
         let (pushed, waker) = {
             let mut state = self.state.lock();
             if state.ended {
-                return Pushed::Gone;
+                return None;
             }
-            let pressure = state.inbox.push(delivery, now);
-            let pushed = if pressure == Pressure::Wait { Pushed::Wait } else { Pushed::Taken };
-            (pushed, state.rouse())
+            let mqtt_session::Pushed { taken, pressure } = state.inbox.push(delivery, now);
+            let look_at = due.and_then(|due| state.inbox.look_at(due));
+            let waits = pressure == Pressure::Wait;
+            (Pushed { taken, waits, look_at }, state.rouse())
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        pushed
+        Some(pushed)
     }
 
-    /// Whether `publisher` still has to wait for this session. If so it is woken when there is room.
-    pub(crate) fn holds_back(&self, publisher: &Arc<Slot>, now: Time) -> bool {
+    /// A message that expires is about to be left in the store. Returns when expired messages are to
+    /// be looked for, if that is news.
+    pub(crate) fn look_at(&self, due: Time) -> Option<Time> {
+        self.state.lock().inbox.look_at(due)
+    }
+
+    /// Takes room for messages that the owner is about to deliver, or to append to the journal.
+    pub(crate) fn reserve(&self, wanted: usize, owner: Held) -> usize {
+        self.state.lock().inbox.reserve(wanted, owner)
+    }
+
+    /// Messages on their way to the store whose room is taken.
+    pub(crate) fn reserved(&self) -> u32 {
+        self.state.lock().inbox.reserved()
+    }
+
+    /// Room that was taken is used, or not needed.
+    pub(crate) fn unreserve(&self, messages: u32) {
+        self.state.lock().inbox.unreserve(messages);
+    }
+
+    /// Whether `publisher` still has to wait for this session, with its acknowledgements or with
+    /// everything. If so it is woken when there is room.
+    pub(crate) fn holds_back(&self, publisher: &Arc<Slot>, waits: Waits, now: Time) -> bool {
         let mut state = self.state.lock();
-        let pressing = !state.ended && state.inbox.is_pressing(now);
+        let pressing = !state.ended
+            && match waits {
+                Waits::Reading => state.inbox.stops_reading(now),
+                Waits::Acks => state.inbox.defers_acks(now),
+            };
         if pressing {
             let publishers = &mut state.waiting.get_or_insert_default().publishers;
             if !publishers.iter().any(|waiting| waiting.id == publisher.id) {
@@ -197,8 +244,12 @@ impl Slot {
     }
 
     /// When a publisher that waits for this session should look again.
-    pub(crate) fn slow_at(&self) -> Option<Time> {
-        self.state.lock().inbox.slow_at()
+    pub(crate) fn given_up_at(&self, waits: Waits) -> Option<Time> {
+        let state = self.state.lock();
+        match waits {
+            Waits::Reading => state.inbox.slow_at(),
+            Waits::Acks => state.inbox.stuck_at(),
+        }
     }
 
     /// The owner reports, and takes what waits, up to `bytes_max`.
@@ -212,12 +263,16 @@ impl Slot {
             let mut state = self.state.lock();
             state.inbox.report(report.done, report.held);
             state.count(report.traffic);
-            let relaxed = bytes_max > 0 && state.inbox.drain(into, bytes_max);
+            let relaxed = match bytes_max {
+                0 => state.inbox.relax(),
+                _ => state.inbox.drain(into, bytes_max),
+            };
             let waiting = state.waiting.as_mut().filter(|_| relaxed);
             let waiting = waiting.map(|waiting| std::mem::take(&mut waiting.publishers));
             let fetch = bytes_max > 0 && state.inbox.is_empty() && state.more_on_disk;
             state.more_on_disk &= !fetch;
-            (waiting, Exchanged { leave: state.leave, fetch })
+            let looks = std::mem::take(&mut state.looks);
+            (waiting, Exchanged { leave: state.leave, fetch, looks })
         };
         wake_all(&waiting.unwrap_or_default());
         exchanged
@@ -235,12 +290,36 @@ impl Slot {
     }
 
     /// Messages for the session are in the store. Answers false if it is over.
-    pub(crate) fn note_stored(&self, count: u32) -> bool {
+    pub(crate) fn note_stored(&self, count: u32, bytes: usize, now: Time) -> bool {
         let mut state = self.state.lock();
         if !state.ended {
-            state.inbox.count(Ledger::of(count.into()));
+            state.inbox.note_stored(count, bytes, now);
         }
         !state.ended
+    }
+
+    /// Counts messages that stand in no queue. Returns false if the session is over.
+    pub(crate) fn count(&self, done: Ledger) -> bool {
+        let mut state = self.state.lock();
+        if !state.ended {
+            state.inbox.count(done);
+        }
+        !state.ended
+    }
+
+    /// Messages were taken out of the store; their owner may have waited for room.
+    pub(crate) fn note_removed(&self, done: Ledger, bytes: u64) {
+        let waker = {
+            let mut state = self.state.lock();
+            if state.ended {
+                return;
+            }
+            state.inbox.note_removed(done, bytes);
+            state.rouse()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Leaves messages that are in the store with the connection of this number.
@@ -250,8 +329,8 @@ impl Slot {
             if state.ended {
                 return Fed::Ended;
             }
-            state.inbox.count(Ledger::of(delivery.count().into()));
             if !state.is_owned_by(epoch) {
+                state.inbox.note_stored(delivery.count(), delivery.run.len(), now);
                 return Fed::Full;
             }
             if !state.inbox.push_stored(delivery, now) {
@@ -290,21 +369,22 @@ impl Slot {
     }
 
     /// Tells the connection of this number how far the session is. Answers false if it has gone.
-    pub(crate) fn open(&self, progress: Progress, epoch: u64) -> bool {
+    pub(crate) fn open(&self, progress: Progress, disk_bytes: u64, epoch: u64) -> bool {
         {
             let mut state = self.state.lock();
             if !state.is_owned_by(epoch) {
                 return false;
             }
             state.session.get_or_insert_default().continue_from(progress);
+            state.inbox.keep_on_disk(disk_bytes);
         }
         self.wake();
         true
     }
 
-    /// Whether the receiver is behind, so that publishers should wait for it.
-    pub(crate) fn is_behind(&self, now: Time) -> bool {
-        self.state.lock().inbox.is_pressing(now)
+    /// Whether the receiver is behind, so that acknowledgements of its publishers should wait.
+    pub(crate) fn defers_acks(&self, now: Time) -> bool {
+        self.state.lock().inbox.defers_acks(now)
     }
 
     /// The owner waits for the end of a group; false if that was known. Called under the lock of the
@@ -318,7 +398,7 @@ impl Slot {
     /// The owner is about to sleep. Answers false if there is something to do after all.
     pub(crate) fn sleep(&self, waker: &Waker, takes_messages: bool) -> bool {
         let mut state = self.state.lock();
-        if state.leave.is_some() || (takes_messages && !state.inbox.is_empty()) {
+        if state.leave.is_some() || state.looks || (takes_messages && !state.inbox.is_empty()) {
             return false;
         }
         // An owner that has no room for messages is not woken by them: the socket wakes it.

@@ -13,7 +13,7 @@ use mqtt_topics::{SubscriptionFilter, TopicError};
 use super::{
     cause::Cause,
     connection::{Connection, Stage},
-    journal::{Entry, Ticket},
+    journal::Entry,
     pressure::Answer,
     replay::Replay,
     slot::Slot,
@@ -139,13 +139,9 @@ impl Connection {
             RetainHandling::Never => false,
         };
         if wanted && filter.share.is_none() {
-            self.replays.get_or_insert_default().push_back(Replay {
-                filter: filter.filter.to_owned(),
-                granted,
-                identifiers: identifier.map(|identifier| [identifier].into()),
-                after: None,
-                waits_for: Ticket::default(),
-            });
+            let identifiers = identifier.map(|identifier| [identifier].into());
+            let replay = Replay::new(filter.filter.to_owned(), granted, identifiers);
+            self.replays.get_or_insert_default().push_back(replay);
         }
     }
 

@@ -160,6 +160,15 @@ impl Link {
         self.transmit(now, |session, tx| session.sender.send(delivery, tx));
     }
 
+    /// Drops messages that expired while they waited for the window. Returns when the next one does.
+    pub(crate) fn expire(&mut self, now: Time) -> Option<Time> {
+        self.transmit(now, |session, tx| {
+            let next = session.sender.expire(tx.done, now);
+            session.sender.pump(tx);
+            next
+        })
+    }
+
     /// Sends again what the connection before left unacknowledged.
     pub(crate) fn resume(&mut self, now: Time) {
         self.transmit(now, |session, tx| session.sender.resume(tx));

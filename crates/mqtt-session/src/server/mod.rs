@@ -394,6 +394,15 @@ impl ServerEndpoint {
         }
     }
 
+    /// Drops messages that expired while they waited for the window [MQTT-3.3.2-5]. Returns when the
+    /// next one does.
+    pub fn expire(&mut self, now: Time) -> Option<Time> {
+        match &mut self.state {
+            State::Open(open) => open.link.expire(now),
+            _ => None,
+        }
+    }
+
     /// Ends the connection: a 5.0 client is told why, before that there is only the close.
     pub fn disconnect(&mut self, why: Violation) {
         match &mut self.state {

@@ -114,6 +114,7 @@ impl SessionStore for MemoryStore {
                 count: entry.message.count,
                 bytes: entry.message.frames.len() as u64,
                 shared: entry.shared,
+                expires_at_millis: entry.message.expires_at_millis,
             });
         }
         for (topic, message) in &kept.retained {

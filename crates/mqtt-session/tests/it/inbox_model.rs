@@ -3,13 +3,19 @@
 use std::collections::VecDeque;
 
 use mqtt_packet::QoS;
-use mqtt_session::{DropReason, Inbox, InboxLimits, Ledger, Time};
+use mqtt_session::{DropReason, Inbox, InboxLimits, Ledger, QueueFull, Time};
 use proptest::{collection::vec, prelude::*};
 
 use crate::pair::message;
 
-const LIMITS: InboxLimits =
-    InboxLimits { messages_max: 8, bytes_max: 400, high_water_bytes: 150, slow_after_millis: 50 };
+const LIMITS: InboxLimits = InboxLimits {
+    messages_max: 8,
+    bytes_max: 400,
+    high_water_bytes: 150,
+    slow_after_millis: 50,
+    behind_max_millis: 500,
+    when_full: QueueFull::DropNewest,
+};
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -69,6 +69,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) count: u32,
     /// The length of their packets together, in bytes.
     pub(crate) bytes: u64,
+    /// When they expire, as far as the entry knows.
+    pub(crate) expires_at_millis: Option<u64>,
     /// Where they are.
     pub(crate) kept: Kept<'a>,
     /// What is before the packets, if those are kept without it.
@@ -103,14 +105,17 @@ impl<'a> Entry<'a> {
             read_identifiers(&mut reader)?;
         }
         let identifiers = before.get(..before.len() - reader.part_left().len())?;
-        let entry = |count, bytes, kept, head| {
-            Some(Self { count, bytes, kept, head, flags, granted, identifiers })
+        let entry = |count, bytes, kept, head: Option<MessageHead>| {
+            let expires_at_millis = head.and_then(|head| head.expires_at_millis);
+            Some(Self { count, bytes, expires_at_millis, kept, head, flags, granted, identifiers })
         };
         match flags & KIND {
             INLINE if flags & HEAD == 0 => {
                 let message = reader.part_left();
-                let count = read_head(&mut reader)?.count;
-                entry(count, reader.rest().len() as u64, Kept::Inline(message), None)
+                let head = read_head(&mut reader)?;
+                let bytes = reader.rest().len() as u64;
+                let inline = entry(head.count, bytes, Kept::Inline(message), Some(head));
+                inline.map(|inline| Self { head: None, ..inline })
             }
             SHARED => {
                 let kept = Kept::Shared(reader.number()?);

@@ -71,7 +71,7 @@ pub(crate) struct MessageHead {
     qos: QoS,
     pub(super) count: u32,
     largest: u32,
-    expires_at_millis: Option<u64>,
+    pub(super) expires_at_millis: Option<u64>,
 }
 
 impl MessageHead {

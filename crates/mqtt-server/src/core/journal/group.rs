@@ -5,18 +5,21 @@ use std::{collections::HashSet, num::NonZeroU64, sync::Arc};
 use bytes::Bytes;
 use mqtt_packet::PacketId;
 use mqtt_session::{
-    Change, Delivery, DropReason, InboxLimits, QueuePlace, QueuedMessage, Run, SessionNumber,
-    StoredMessage, Time, WallClock,
+    Change, Delivery, DropReason, InboxLimits, Ledger, QueueFull, QueuePlace, QueuedMessage, Run,
+    SessionNumber, StoredMessage, Time, WallClock,
 };
 
 use super::{
     Entry, Journal, Outcome, QueueTarget, Queues, Unsettled, ended,
-    queue::{Loaded, Queue},
+    queue::{Loaded, Queue, Taken},
 };
 use crate::core::{
     cause::Cause,
     slot::{Fed, Slot},
 };
+
+/// So many expired messages are taken out of a queue in one go.
+const EXPIRED_MAX: usize = 1024;
 
 /// So many bytes of messages are fetched at once.
 const PAGE_BYTES: usize = 128 * 1024;
@@ -26,9 +29,12 @@ pub(super) struct Group<'a> {
     queues: &'a mut Queues,
     limits: InboxLimits,
     clock: WallClock,
+    now: Time,
     pub(super) changes: Vec<Change>,
     deliveries: Vec<(QueueTarget, Placed)>,
     fetches: Vec<(SessionNumber, Arc<Slot>, Option<u64>)>,
+    /// What became of messages that were taken out of queues, and their bytes.
+    taken: Vec<(Arc<Slot>, Ledger, u64)>,
     /// QoS 2 identifiers of messages that are refused if the group is.
     identifiers: Vec<(SessionNumber, PacketId)>,
 }
@@ -41,10 +47,15 @@ struct Placed {
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn new(queues: &'a mut Queues, limits: InboxLimits, clock: WallClock) -> Self {
+    pub(super) fn new(
+        queues: &'a mut Queues,
+        limits: InboxLimits,
+        clock: WallClock,
+        now: Time,
+    ) -> Self {
         let (changes, deliveries, fetches) = (Vec::new(), Vec::new(), Vec::new());
-        let identifiers = Vec::new();
-        Self { queues, limits, clock, changes, deliveries, fetches, identifiers }
+        let (taken, identifiers) = (Vec::new(), Vec::new());
+        Self { queues, limits, clock, now, changes, deliveries, fetches, taken, identifiers }
     }
 
     pub(super) fn add(&mut self, entry: Entry, journal: &Journal) {
@@ -73,7 +84,7 @@ impl<'a> Group<'a> {
                     self.advance(session, progress);
                 }
                 if let Some(queue) = self.queues.by_session.get_mut(&session) {
-                    queue.park();
+                    queue.park(self.limits.when_full);
                 }
             }
             Entry::Received { session, ids, unsettled } => {
@@ -83,6 +94,7 @@ impl<'a> Group<'a> {
             }
             Entry::Sync => {}
             Entry::Open { session, slot, epoch } => self.fetches.push((session, slot, Some(epoch))),
+            Entry::Expire { session, slot } => self.expire(session, &slot, journal),
             Entry::Fetch { session, slot } => self.fetches.push((session, slot, None)),
         }
     }
@@ -126,14 +138,18 @@ impl<'a> Group<'a> {
                 self.deliveries.push((target, Placed { run: run.clone(), seq: 0, shared: None }));
                 continue;
             };
-            let room = queue.room(run.count(), &self.limits);
+            let (changes, taken) = (&mut self.changes, &mut self.taken);
+            let room = make_room(queue, run, &self.limits, &target, self.now, changes, taken);
             if room < run.count() {
                 target.slot.refuse(DropReason::QueueFull, run.count() - room);
             }
-            let Some(kept) = run.first(room) else { continue };
-            let seq = queue.next;
-            queue.next += u64::from(room);
-            queue.bytes += kept.len() as u64;
+            let kept = match self.limits.when_full {
+                QueueFull::DropOldest if room > 0 => Some(run.without_first(run.count() - room)),
+                _ => run.first(room),
+            };
+            let Some(kept) = kept else { continue };
+            let shared = shared.filter(|_| room == run.count());
+            let seq = queue.place(&kept, shared, self.limits.when_full);
             let place = QueuePlace {
                 session: target.session,
                 seq,
@@ -163,6 +179,26 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Takes expired messages out of a queue, and sees to it that the next ones are looked for.
+    fn expire(&mut self, session: SessionNumber, slot: &Arc<Slot>, journal: &Journal) {
+        let Some(queue) = self.queues.by_session.get_mut(&session) else { return };
+        let expired = queue.expire(self.now, EXPIRED_MAX);
+        let is_all = expired.finished.len() < EXPIRED_MAX;
+        let next = if is_all { queue.next_expiry(self.now) } else { Some(self.now) };
+        let done = Ledger::of_expired(expired.messages);
+        note_taken(queue, session, slot, expired, done, &mut self.changes, &mut self.taken);
+        if let Some(at) = next.and_then(|due| slot.look_at(due)) {
+            journal.schedule.look(at, slot);
+        }
+    }
+
+    /// Tells sessions what became of their messages.
+    fn count_taken(&mut self) {
+        for (slot, done, bytes) in std::mem::take(&mut self.taken) {
+            slot.note_removed(done, bytes);
+        }
+    }
+
     /// The group is written: messages go to the connections that want them.
     pub(super) fn hand_on(mut self, journal: &Journal, now: Time) {
         for (target, placed) in std::mem::take(&mut self.deliveries) {
@@ -175,6 +211,7 @@ impl<'a> Group<'a> {
                 journal.lose(ended(count));
             }
         }
+        self.count_taken();
         self.fetch_all(journal, now);
     }
 
@@ -183,7 +220,7 @@ impl<'a> Group<'a> {
         for (session, slot, epoch) in std::mem::take(&mut self.fetches) {
             let Some(queue) = self.queues.by_session.get_mut(&session) else { continue };
             if let Some(epoch) = epoch
-                && !open(queue, &slot, epoch)
+                && !open(queue, &slot, epoch, self.limits.when_full)
             {
                 continue;
             }
@@ -197,30 +234,103 @@ impl<'a> Group<'a> {
     /// The group is not written: its messages are refused. Answers what has happened all the same
     /// and has to be written some time.
     pub(super) fn give_up(mut self, journal: &Journal, now: Time) -> Vec<Change> {
+        let mut refused = Vec::new();
         for (target, placed) in std::mem::take(&mut self.deliveries) {
-            if let Some(queue) = self.queues.by_session.get_mut(&target.session) {
-                // Nothing was placed behind it: the numbers are given again.
-                if placed.seq > 0 {
-                    queue.next = queue.next.min(placed.seq);
+            let count = placed.run.count();
+            let queue = self.queues.by_session.get_mut(&target.session);
+            let taken = queue.filter(|_| placed.seq > 0).map_or(0, |queue| {
+                let taken = queue.taken_of(placed.seq, count);
+                if taken < count.into() {
+                    queue.bytes = queue.bytes.saturating_sub(placed.run.len() as u64);
                 }
-                queue.bytes = queue.bytes.saturating_sub(placed.run.len() as u64);
-            }
-            journal.not_stored(&[target], placed.run.count());
+                taken
+            });
+            refused.push((target, placed.seq, count, u32::try_from(taken).unwrap_or(count)));
         }
+        for (target, seq, count, taken) in refused {
+            if let Some(queue) = self.queues.by_session.get_mut(&target.session)
+                && seq > 0
+            {
+                // Nothing was placed behind it: the numbers are given again.
+                queue.take_back(seq);
+            }
+            // What was taken out again is counted as that.
+            target.slot.count(Ledger::of(taken.into()));
+            journal.not_stored(&[target], count - taken);
+        }
+        self.count_taken();
         // What was only to be read can be read, now that the queues end where they did before. Who
         // opens a session is refused.
         self.fetches.retain(|(_, _, epoch)| epoch.is_none());
         self.fetch_all(journal, now);
         let refused: HashSet<_> = self.identifiers.into_iter().collect();
-        self.changes.into_iter().filter_map(|change| as_fact(change, &refused)).collect()
+        let queues = &self.queues.by_session;
+        let next = |session| queues.get(&session).map_or(u64::MAX, |queue| queue.next);
+        let facts = self.changes.into_iter();
+        facts.filter_map(|change| as_fact(change, &refused, next)).collect()
+    }
+}
+
+/// How many messages of a run a queue takes, once expired ones and then, if it is so agreed, the
+/// oldest have made room.
+fn make_room(
+    queue: &mut Queue,
+    run: &Run,
+    limits: &InboxLimits,
+    target: &QueueTarget,
+    now: Time,
+    changes: &mut Vec<Change>,
+    taken: &mut Vec<(Arc<Slot>, Ledger, u64)>,
+) -> u32 {
+    let room = queue.room(run, limits, target);
+    if room == run.count() {
+        return room;
+    }
+    let (session, slot) = (target.session, &target.slot);
+    let expired = queue.expire(now, EXPIRED_MAX);
+    let done = Ledger::of_expired(expired.messages);
+    note_taken(queue, session, slot, expired, done, changes, taken);
+    if limits.when_full == QueueFull::DropOldest {
+        let dropped = queue.drop_oldest(run, limits, target);
+        let mut done = Ledger::default();
+        done.drop_messages(DropReason::QueueFull, dropped.messages);
+        note_taken(queue, session, slot, dropped, done, changes, taken);
+    }
+    queue.room(run, limits, target)
+}
+
+/// Has entries that were taken out of a queue removed from the store, and their messages counted.
+fn note_taken(
+    queue: &Queue,
+    session: SessionNumber,
+    slot: &Arc<Slot>,
+    Taken { finished, messages, bytes }: Taken,
+    done: Ledger,
+    changes: &mut Vec<Change>,
+    taken: &mut Vec<(Arc<Slot>, Ledger, u64)>,
+) {
+    if messages > 0 || !finished.is_empty() {
+        changes.push(Change::Progress { session, progress: queue.progress(), finished });
+        taken.push((slot.clone(), done, bytes));
     }
 }
 
 /// What of a change has happened already, although its group is refused: a QoS 2 message that is
 /// refused gives its identifier back [MQTT-4.3.3-9].
-fn as_fact(change: Change, refused: &HashSet<(SessionNumber, PacketId)>) -> Option<Change> {
+fn as_fact(
+    change: Change,
+    refused: &HashSet<(SessionNumber, PacketId)>,
+    next: impl Fn(SessionNumber) -> u64,
+) -> Option<Change> {
     match change {
         Change::Enqueue { .. } => None,
+        Change::Progress { session, mut progress, mut finished } => {
+            // Numbers that are given again are not those of the messages that were taken out.
+            let next = next(session);
+            finished.retain(|entry| entry.seq < next);
+            (progress.head, progress.sent) = (progress.head.min(next), progress.sent.min(next));
+            Some(Change::Progress { session, progress, finished })
+        }
         Change::Received { session, mut ids } => {
             ids.retain(|id| !refused.contains(&(session, *id)));
             Some(Change::Received { session, ids })
@@ -232,15 +342,20 @@ fn as_fact(change: Change, refused: &HashSet<(SessionNumber, PacketId)>) -> Opti
 /// Leaves messages that were just written with the connection, if it has all that was before them.
 /// Answers false if the session is over.
 fn feed(queue: &mut Queue, target: QueueTarget, placed: Placed, now: Time) -> bool {
+    target.give_room_back(placed.run.count());
     let QueueTarget { slot, granted, retain, identifiers, mark, .. } = target;
     let Placed { run, seq, shared } = placed;
-    let (count, bytes) = (run.count(), run.len() as u64);
+    let (count, bytes, expires_at) = (run.count(), run.len() as u64, run.expires_at());
+    if queue.taken_of(seq, count) == count.into() {
+        // It made room for others at once.
+        return slot.count(Ledger::of(count.into()));
+    }
     let delivery = Delivery { run, granted, retain, identifiers, mark, seq: NonZeroU64::new(seq) };
     if queue.feeds() == 0 || queue.cursor > seq {
-        return slot.note_stored(count);
+        return slot.note_stored(count, delivery.run.len(), now);
     }
     match slot.push_stored(delivery, queue.feeds(), now) {
-        Fed::Taken => queue.load(Loaded { seq, count, bytes, shared }),
+        Fed::Taken => queue.load(Loaded { seq, count, bytes, shared, expires_at }),
         Fed::Full => queue.feed(false),
         Fed::Ended => return false,
     }
@@ -248,9 +363,9 @@ fn feed(queue: &mut Queue, target: QueueTarget, placed: Placed, now: Time) -> bo
 }
 
 /// A connection takes the session up: it is told how far the session is.
-fn open(queue: &mut Queue, slot: &Slot, epoch: u64) -> bool {
-    queue.park();
-    let is_there = slot.open(queue.progress(), epoch);
+fn open(queue: &mut Queue, slot: &Slot, epoch: u64, when_full: QueueFull) -> bool {
+    queue.park(when_full);
+    let is_there = slot.open(queue.progress(), queue.bytes, epoch);
     if is_there {
         queue.open(epoch);
     }
@@ -280,10 +395,12 @@ fn fetch(
     let mut deliveries = Vec::with_capacity(page.len());
     for QueuedMessage { place, message, shared } in page {
         let (count, bytes) = (message.count, message.frames.len() as u64);
-        queue.load(Loaded { seq: place.seq, count, bytes, shared });
         let message = StoredMessage { frames: Bytes::copy_from_slice(&message.frames), ..message };
+        let run = message.run(clock);
+        let expires_at = run.expires_at();
+        queue.load(Loaded { seq: place.seq, count, bytes, shared, expires_at });
         deliveries.push(Delivery {
-            run: message.run(clock),
+            run,
             granted: place.granted,
             retain: place.retain,
             identifiers: place.identifiers,

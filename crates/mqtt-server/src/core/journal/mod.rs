@@ -16,6 +16,7 @@
 
 mod group;
 mod queue;
+mod removed;
 mod restore;
 mod transaction;
 
@@ -37,7 +38,10 @@ use parking_lot::{Condvar, Mutex};
 
 pub(crate) use self::transaction::{Entry, QueueTarget, Transaction, Unsettled};
 use self::{group::Group, queue::Queue};
-use super::slot::{Slot, wake_all};
+use super::{
+    schedule::Schedule,
+    slot::{Slot, wake_all},
+};
 
 /// Above so many bytes in the next group, whoever waits for it is not read from.
 const PENDING_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -51,6 +55,11 @@ const RETRY_MILLIS: u64 = 1_000;
 /// A place in the journal: the number of a group.
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Debug, Default)]
 pub(crate) struct Ticket(u64);
+
+impl Ticket {
+    /// What waits for nothing.
+    pub(crate) const NONE: Self = Self(0);
+}
 
 /// What has become of a [`Ticket`].
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -67,6 +76,8 @@ pub(crate) struct Journal {
     store: Arc<dyn SessionStore>,
     pub(crate) clock: WallClock,
     limits: InboxLimits,
+    /// When sessions are looked at for expired messages.
+    schedule: Arc<Schedule>,
     pending: Mutex<Pending>,
     work: Condvar,
     /// Who waits for the group that is being written.
@@ -132,8 +143,14 @@ pub(crate) struct Meter {
 }
 
 impl Journal {
-    pub(crate) fn new(store: Arc<dyn SessionStore>, limits: InboxLimits, clock: WallClock) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn SessionStore>,
+        limits: InboxLimits,
+        clock: WallClock,
+        schedule: Arc<Schedule>,
+    ) -> Self {
         Self {
+            schedule,
             store,
             clock,
             limits,
@@ -286,7 +303,7 @@ impl Journal {
         let Some(mut taken) = self.take(now) else { return false };
         *self.writing.lock() = std::mem::take(&mut taken.waiting);
         let mut queues = self.queues.lock();
-        let mut group = Group::new(&mut queues, self.limits, self.clock);
+        let mut group = Group::new(&mut queues, self.limits, self.clock, now);
         group.changes = taken.again;
         for entry in taken.entries {
             group.add(entry, self);
@@ -360,6 +377,7 @@ impl Journal {
     /// Counts messages that the store did not take.
     fn not_stored(&self, targets: &[QueueTarget], count: u32) {
         for target in targets {
+            target.give_room_back(count);
             if !target.slot.refuse(mqtt_session::DropReason::NotStored, count) {
                 self.lose(ended(count));
             }
@@ -374,6 +392,12 @@ impl Journal {
     /// Whether the store takes messages.
     pub(crate) fn is_ready(&self) -> bool {
         self.pending.lock().state == State::Ready
+    }
+
+    /// Messages of a session that are in the store.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn stored(&self, session: SessionNumber) -> u64 {
+        self.queues.lock().by_session.get(&session).map_or(0, Queue::messages)
     }
 
     /// Messages of a session that are on the disk alone.

@@ -59,10 +59,12 @@ impl Finder<'_> {
                     slot.lock().session.get_or_insert_default().restore_received(ids);
                 }
             }
-            Stored::Queued { session, seq, count, bytes, shared } => {
+            Stored::Queued { session, seq, count, bytes, shared, expires_at_millis } => {
                 self.queues.last_shared = self.queues.last_shared.max(shared.unwrap_or(0));
                 if let Some(queue) = self.queues.by_session.get_mut(&session) {
-                    queue.find(Loaded { seq, count, bytes, shared });
+                    let expires_at = expires_at_millis.map(|due| self.journal.clock.time(due));
+                    let when_full = self.broker.limits.queue.when_full;
+                    queue.find(Loaded { seq, count, bytes, shared, expires_at }, when_full);
                 }
             }
             Stored::Retained { topic, message } => self.retained(&topic, message),
@@ -123,7 +125,11 @@ impl Finder<'_> {
                 parked.add(Entry::Session(session.clone()), Level::Memory);
                 parked.add(Entry::Park { session: number, progress }, Level::Memory);
             }
-            broker.take_up(&slot, session, queue.messages(), now);
+            let held = (queue.messages(), queue.bytes);
+            if let Some(due) = queue.first_expiry() {
+                broker.look_at(&slot, due.max(now));
+            }
+            broker.take_up(&slot, session, held, now);
         }
         if !parked.is_empty() {
             // Nobody waits for it, so it is not refused.
@@ -135,13 +141,20 @@ impl Finder<'_> {
 
 impl Broker {
     /// A session from the store is there again, without a connection.
-    fn take_up(self: &Arc<Self>, slot: &Arc<Slot>, session: StoredSession, held: u64, now: Time) {
+    fn take_up(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        session: StoredSession,
+        (messages, bytes): (u64, u64),
+        now: Time,
+    ) {
         let Some(journal) = &self.journal else { return };
         let parked = session.parked_at_millis.unwrap_or_default();
         let at = |secs: u32| journal.clock.time(parked.saturating_add(u64::from(secs) * 1000));
         let deadlines = {
             let mut state = slot.lock();
-            state.inbox.count(mqtt_session::Ledger::of(held));
+            state.inbox.count(mqtt_session::Ledger::of(messages));
+            state.inbox.keep_on_disk(bytes);
             state.expiry_secs = session.expiry_secs;
             state.expires_at = (session.expiry_secs != u32::MAX).then(|| at(session.expiry_secs));
             state.will = session.will.map(|will| {

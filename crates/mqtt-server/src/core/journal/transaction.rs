@@ -69,6 +69,11 @@ pub(crate) enum Entry {
     },
     /// Nothing: everything before it has to be safe.
     Sync,
+    /// Messages of the session's queue may have expired.
+    Expire {
+        session: SessionNumber,
+        slot: Arc<Slot>,
+    },
     /// The connection has room for more messages from the disk.
     Fetch {
         session: SessionNumber,
@@ -89,6 +94,17 @@ pub(crate) struct QueueTarget {
     pub(crate) identifiers: Option<Arc<[u32]>>,
     /// See [`mqtt_session::Delivery::mark`].
     pub(crate) mark: u64,
+    /// Room in the queue was taken before, with [`Slot::reserve`].
+    pub(crate) is_reserved: bool,
+}
+
+impl QueueTarget {
+    /// The messages are in the queue, or will never be.
+    pub(super) fn give_room_back(&self, count: u32) {
+        if self.is_reserved {
+            self.slot.unreserve(count);
+        }
+    }
 }
 
 impl Transaction {

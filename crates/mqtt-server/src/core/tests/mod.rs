@@ -27,6 +27,8 @@ mod parts;
 #[cfg(test)]
 mod pressure;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod retained;

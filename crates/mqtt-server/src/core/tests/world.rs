@@ -6,7 +6,7 @@ use mqtt_packet::{
     Delivery, Disconnect, Packet, Publish, PublishProperties, QoS, ReasonCode, Subscribe,
     SubscribeFilters, SubscribeProperties, SubscriptionOptions, Unsubscribe, UnsubscribeFilters,
 };
-use mqtt_session::{MemoryStore, Session, SessionStore, Time, WallClock, time::earliest};
+use mqtt_session::{MemoryStore, Session, SessionStore, Stored, Time, WallClock, time::earliest};
 
 use super::{
     client::{Client, Message, Seen},
@@ -96,6 +96,14 @@ impl World {
     fn load(&mut self) {
         self.broker.load(self.now).unwrap();
         self.restored = self.broker.totals().ledger.enqueued;
+    }
+
+    /// Entries of queues that are in the store.
+    pub(super) fn stored_messages(&self) -> usize {
+        let mut count = 0;
+        let visit = &mut |stored| count += usize::from(matches!(stored, Stored::Queued { .. }));
+        self.store.as_ref().unwrap().load(visit).unwrap();
+        count
     }
 
     /// The broker dies with all its connections, and another one starts in its place.

@@ -319,6 +319,11 @@ impl Model {
             let queued: usize = queued.map(|delivery| delivery.count() as usize).sum();
             let held = state.session.as_ref().map_or(0, |session| Session::held(session).messages);
             assert!(queued + held <= MESSAGES_MAX, "{queued} queued and {held} held");
+            drop(state);
+            if let (Some(number), Some(journal)) = (slot.number, &self.world.broker.journal) {
+                let stored = journal.stored(number);
+                assert!(stored <= MESSAGES_MAX as u64, "{stored} are in the store");
+            }
         }
     }
 

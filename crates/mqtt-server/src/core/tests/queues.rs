@@ -1,0 +1,235 @@
+//! Queues at their limits: who waits, who makes room, and what is lost.
+
+use mqtt_packet::{PacketType, PublishProperties, ReasonCode, Version};
+use mqtt_session::DropReason;
+
+use super::{
+    client::Seen,
+    hello::{hello, persistent},
+    world::{Id, World},
+};
+use crate::limits::Limits;
+
+/// A world with and one without a store.
+fn both(change: impl Fn(&mut Limits)) -> [World; 2] {
+    [World::with(&change), World::durable_with(&change)]
+}
+
+/// A client that takes one message at a time and acknowledges none by itself.
+fn reluctant(world: &mut World, id: &str) -> Id {
+    let mut hello = persistent(Version::V5, id);
+    hello.properties.receive_maximum = Some(1);
+    let client = world.connect(&hello);
+    world.client(client).answers = false;
+    client
+}
+
+/// Acknowledges the message that a reluctant client has, if it has one. Returns its payload.
+fn acknowledge(world: &mut World, client: Id) -> Option<String> {
+    let message = world.messages(client).pop()?;
+    let [high, low] = message.packet_id.unwrap().to_be_bytes();
+    match message.qos {
+        1 => world.say(client, &[0x40, 2, high, low]),
+        _ => {
+            world.say(client, &[0x50, 2, high, low]);
+            world.say(client, &[0x70, 2, high, low]);
+        }
+    }
+    Some(message.payload)
+}
+
+/// How many messages of a publisher were answered since the last time.
+fn answered(world: &mut World, publisher: Id) -> usize {
+    let answers = [PacketType::PubAck, PacketType::PubRec];
+    let is_answer = |seen: &Seen| matches!(seen, Seen::Ack(kind, _) if answers.contains(kind));
+    world.seen(publisher).iter().filter(|seen| is_answer(seen)).count()
+}
+
+#[test]
+fn replays_wait_for_room_in_the_queue() {
+    for mut world in both(|limits| limits.queue.messages_max = 3) {
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        for number in 0..50 {
+            let properties = PublishProperties::default();
+            let topic = format!("t/{number:02}");
+            world.publish_as(publisher, &topic, &number.to_string(), 1, true, properties);
+        }
+        let client = reluctant(&mut world, "client");
+        world.subscribe(client, "t/#", 1);
+        world.assert_balanced();
+        let held = world.broker.totals().ledger.held();
+        assert!(held <= 3, "{held} messages are in a queue for 3");
+        let mut count = 0;
+        while acknowledge(&mut world, client).is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 50);
+        assert_eq!(world.broker.totals().ledger.dropped_total(), 0);
+    }
+}
+
+#[test]
+fn acknowledgements_wait_for_a_receiver_that_is_slower_than_its_publishers() {
+    for qos in 1..=2 {
+        for mut world in both(|limits| limits.queue.messages_max = 80) {
+            let receiver = reluctant(&mut world, "receiver");
+            world.subscribe(receiver, "t", 2);
+            let publishers =
+                [0, 1, 2, 3].map(|n| world.connect(&hello(Version::V5, &format!("pub {n}"))));
+            let (mut unanswered, mut sent, mut got) = ([0_usize; 4], 0, 0);
+            for _ in 0..500 {
+                for (publisher, unanswered) in publishers.into_iter().zip(&mut unanswered) {
+                    while *unanswered < 8 && sent < 400 {
+                        world.publish(publisher, "t", &sent.to_string(), qos);
+                        *unanswered += 1;
+                        sent += 1;
+                        *unanswered -= answered(&mut world, publisher);
+                    }
+                }
+                // One every second: it goes on, but never catches up by itself.
+                world.pass(1_000);
+                got += usize::from(acknowledge(&mut world, receiver).is_some());
+                for (publisher, unanswered) in publishers.into_iter().zip(&mut unanswered) {
+                    *unanswered -= answered(&mut world, publisher);
+                }
+                if sent == 400 && got == 400 {
+                    break;
+                }
+            }
+            assert_eq!((sent, got), (400, 400), "QoS {qos}");
+            assert_eq!(world.broker.totals().ledger.dropped_total(), 0, "QoS {qos}");
+        }
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_receiver_that_takes_nothing() {
+    for mut world in both(|limits| limits.queue.messages_max = 80) {
+        let receiver = reluctant(&mut world, "receiver");
+        world.subscribe(receiver, "t", 1);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        for number in 0..50 {
+            world.publish(publisher, "t", &number.to_string(), 1);
+        }
+        let before = answered(&mut world, publisher);
+        assert!(before < 50, "the receiver is behind");
+        world.pass(2_000);
+        assert_eq!(before + answered(&mut world, publisher), 50, "it is stuck");
+        // It is one that is away now: its queue fills, and what is too much is dropped.
+        for number in 50..100 {
+            world.publish(publisher, "t", &number.to_string(), 1);
+        }
+        assert_eq!(answered(&mut world, publisher), 50);
+        assert_eq!(world.dropped(DropReason::QueueFull), 20);
+    }
+}
+
+#[test]
+fn nobody_waits_for_ever_for_a_receiver_that_does_not_catch_up() {
+    let change = |limits: &mut Limits| {
+        limits.queue.messages_max = 80;
+        limits.queue.behind_max_millis = 10_000;
+    };
+    for mut world in both(change) {
+        let receiver = reluctant(&mut world, "receiver");
+        world.subscribe(receiver, "t", 1);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        for number in 0..50 {
+            world.publish(publisher, "t", &number.to_string(), 1);
+        }
+        let mut seen = answered(&mut world, publisher);
+        for _ in 0..9 {
+            world.pass(1_000);
+            acknowledge(&mut world, receiver);
+        }
+        seen += answered(&mut world, publisher);
+        assert!(seen < 50, "it goes on, so it is waited for");
+        world.pass(3_000);
+        assert_eq!(seen + answered(&mut world, publisher), 50);
+    }
+}
+
+#[test]
+fn messages_that_have_expired_make_room() {
+    for mut world in both(|limits| limits.queue.messages_max = 10) {
+        let away = world.connect(&persistent(Version::V5, "away"));
+        world.subscribe(away, "t", 1);
+        world.cut(away);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        let for_a_while =
+            PublishProperties { message_expiry_interval: Some(1), ..Default::default() };
+        world.publish(publisher, "t", "first", 1);
+        for number in 1..10 {
+            world.publish_as(publisher, "t", &number.to_string(), 1, false, for_a_while);
+        }
+        world.pass(999);
+        world.publish(publisher, "t", "too much", 1);
+        assert_eq!(world.dropped(DropReason::QueueFull), 1);
+        world.pass(1);
+        for number in 0..9 {
+            world.publish(publisher, "t", &format!("new {number}"), 1);
+        }
+        assert_eq!(world.dropped(DropReason::QueueFull), 1);
+        assert_eq!(world.broker.totals().ledger.expired, 9);
+        let back = world.connect(&persistent(Version::V5, "away"));
+        let texts = world.texts(back);
+        assert_eq!((texts.len(), &*texts[0], &*texts[9]), (10, "first", "new 8"));
+    }
+}
+
+#[test]
+fn messages_expire_though_nobody_looks() {
+    for mut world in both(|_| {}) {
+        let away = world.connect(&persistent(Version::V5, "away"));
+        let stuck = reluctant(&mut world, "stuck");
+        for client in [away, stuck] {
+            world.subscribe(client, "t", 1);
+        }
+        world.cut(away);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        world.publish(publisher, "t", "stays", 1);
+        for secs in [1, 5, 5] {
+            let properties =
+                PublishProperties { message_expiry_interval: Some(secs), ..Default::default() };
+            world.publish_as(publisher, "t", "passes", 1, false, properties);
+        }
+        world.pass(2_000);
+        world.assert_balanced();
+        let ledger = world.broker.totals().ledger;
+        assert_eq!((ledger.expired, ledger.held()), (2, 6));
+        world.pass(5_000);
+        world.assert_balanced();
+        let ledger = world.broker.totals().ledger;
+        assert_eq!((ledger.expired, ledger.held()), (6, 2));
+        assert_eq!(acknowledge(&mut world, stuck).unwrap(), "stays");
+        assert_eq!(acknowledge(&mut world, stuck), None);
+        let back = world.connect(&persistent(Version::V5, "away"));
+        assert_eq!(world.texts(back), ["stays"]);
+        world.assert_balanced();
+    }
+}
+
+#[test]
+fn what_has_expired_is_gone_from_the_store_too() {
+    let mut world = World::durable();
+    let away = world.connect(&persistent(Version::V5, "away"));
+    world.subscribe(away, "t", 1);
+    world.cut(away);
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    for secs in [Some(2), None, Some(2), Some(60), Some(2)] {
+        let properties = PublishProperties { message_expiry_interval: secs, ..Default::default() };
+        world.publish_as(publisher, "t", &format!("{secs:?}"), 1, false, properties);
+    }
+    world.disconnect(publisher, ReasonCode::NORMAL_DISCONNECTION);
+    world.pass(3_000);
+    assert_eq!(world.stored_messages(), 2);
+    // The next broker knows of the other deadline, and gives numbers behind what is left.
+    let mut next = world.restart();
+    assert_eq!(next.stored_messages(), 2);
+    next.pass(60_000);
+    assert_eq!(next.stored_messages(), 1);
+    next.publish_from_nowhere("t", "new");
+    let mut last = next.restart();
+    let back = last.connect(&persistent(Version::V5, "away"));
+    assert_eq!(last.texts(back), ["None", "new"]);
+}
