@@ -33,6 +33,8 @@ pub(super) struct Device {
     /// Own messages without a final acknowledgement, by packet identifier; `true` after PUBREC.
     unacknowledged: BTreeMap<u16, (usize, bool)>,
     pub(super) got: Vec<usize>,
+    /// The QoS at which these came first.
+    came_at: HashMap<usize, u8>,
 }
 
 /// A message, in the order of publication.
@@ -367,21 +369,25 @@ impl Model {
             if device.got.contains(&number) {
                 // At QoS 0 nothing waits for the disk.
                 let again = message.qos == 1 || sent.qos == 1;
-                let again = again || message.qos == 0 && sent.came_again;
+                let at_qos_0 = message.qos == 0 || device.came_at[&number] == 0;
+                let again = again || at_qos_0 && sent.came_again;
                 assert!(again, "{who} got {message:?} twice");
                 continue;
             }
             // A receiver's messages of one publisher, topic and QoS, as far as the QoS that it was
             // granted did not change in between.
-            let same = |other: &&usize| {
-                let other = &self.sent[**other];
-                (other.from, other.topic, other.qos) == (sent.from, sent.topic, sent.qos)
+            let same = |number: &&usize| {
+                let other = &self.sent[**number];
+                let is_as_sent = device.came_at[*number] == other.qos;
+                is_as_sent
+                    && (other.from, other.topic, other.qos) == (sent.from, sent.topic, sent.qos)
             };
             let last = device.got.iter().rev().find(same);
             if message.qos == sent.qos && !sent.came_again {
                 assert!(last.is_none_or(|last| *last < number), "{message:?} came behind {last:?}");
             }
             device.got.push(number);
+            device.came_at.insert(number, message.qos);
         }
     }
 

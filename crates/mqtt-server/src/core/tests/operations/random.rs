@@ -60,6 +60,47 @@ fn play(ops: &[Op], is_durable: bool) {
     model.finish();
 }
 
+/// What a subscriber got at QoS 0 before the broker died, its publisher sends again to the next one.
+#[test]
+fn a_message_that_came_at_qos_0_before_a_crash_may_come_again_at_qos_2() {
+    let again = Op::Connect { who: 2, v5: false, clean: false, expiry_secs: 0 };
+    let ops = [
+        Op::Subscribe { who: 2, filter: 1, qos: 0 },
+        Op::Crash { who: 0, topic: 0, qos: 2 },
+        again,
+        Op::Subscribe { who: 2, filter: 0, qos: 2 },
+    ];
+    play(&ops, true);
+}
+
+/// A message at QoS 0 does not wait for those at QoS 1 that were published before it.
+#[test]
+fn a_lower_granted_qos_may_overtake() {
+    let publish = |count| Op::Publish { who: 0, topic: 0, count, qos: 1, retain: false };
+    let ops = [
+        Op::Subscribe { who: 1, filter: 1, qos: 1 },
+        Op::Subscribe { who: 1, filter: 0, qos: 0 },
+        Op::Connect { who: 1, v5: true, clean: false, expiry_secs: 5 },
+        Op::LoseAcks { who: 1 },
+        publish(1),
+        publish(5),
+        Op::Unsubscribe { who: 1, filter: 1 },
+        publish(1),
+        Op::Connect { who: 1, v5: false, clean: false, expiry_secs: 0 },
+    ];
+    play(&ops, false);
+}
+
+/// Each SUBSCRIBE asks for the retained messages again.
+#[test]
+fn replays_without_end_stay_within_the_limit_of_a_queue() {
+    let publish = |topic| Op::Publish { who: 1, topic, count: 1, qos: 1, retain: true };
+    let mut ops = vec![publish(0), publish(1), publish(2), Op::LoseAcks { who: 0 }];
+    ops.extend([2; 12].map(|filter| Op::Subscribe { who: 0, filter, qos: 1 }));
+    play(&ops, false);
+    play(&ops, true);
+}
+
 #[test]
 fn the_corpus_of_the_fuzzer_holds() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/operations");
