@@ -24,11 +24,13 @@ pub enum DropReason {
     SessionEnded,
     /// The session's queue is on a disk that did not take the message. Its publisher was told.
     NotStored,
+    /// The session's queue is on a disk, and the message cannot be read there any more.
+    Damaged,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::SlowReceiver,
         Self::Offline,
@@ -38,6 +40,7 @@ impl DropReason {
         Self::NotAuthorized,
         Self::SessionEnded,
         Self::NotStored,
+        Self::Damaged,
     ];
 
     /// The name under which counters show the reason.
@@ -53,6 +56,7 @@ impl DropReason {
             Self::NotAuthorized => "not-authorized",
             Self::SessionEnded => "session-ended",
             Self::NotStored => "not-stored",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -48,6 +48,6 @@ pub use crate::{
         SessionNumber, SessionStore, Settled, StoreError, StoreErrorKind, Stored, StoredMessage,
         StoredSession, StoredSubscription, StoredWill,
     },
-    time::{Time, WallClock},
+    time::{BootMark, ClockMark, Time, WallClock},
     violation::Violation,
 };

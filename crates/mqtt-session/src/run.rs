@@ -129,6 +129,15 @@ impl Run {
         })
     }
 
+    /// Stands for messages of a queue that are lost: they have no packets. [`ServerEndpoint::deliver`]
+    /// counts them and passes their numbers over.
+    ///
+    /// [`ServerEndpoint::deliver`]: crate::ServerEndpoint::deliver
+    #[must_use]
+    pub const fn lost(count: u32) -> Self {
+        Self::from_checked(Bytes::new(), Wire::V5, QoS::AtLeastOnce, false, count, 0)
+    }
+
     /// The packets, one behind the other.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
@@ -147,7 +156,7 @@ impl Run {
         self.frames.len()
     }
 
-    /// Whether there is no message; never true.
+    /// Whether there is no packet: the messages are lost; see [`Run::lost`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()

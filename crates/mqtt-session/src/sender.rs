@@ -95,7 +95,26 @@ impl Sender {
         if delivery.qos() == QoS::AtMostOnce {
             return send_qos0(&delivery, tx);
         }
+        if delivery.run.is_empty() {
+            return self.lose(&delivery, tx);
+        }
         self.wait(delivery);
+        self.pump(tx);
+    }
+
+    /// Counts messages that cannot be read any more, and goes on behind them.
+    fn lose(&mut self, delivery: &Delivery, tx: &mut Transmit<'_>) {
+        let Some(first) = delivery.seq.map(NonZeroU64::get) else { return };
+        let numbers = first..first.saturating_add(delivery.count().into());
+        let mut lost = 0;
+        for number in numbers.clone() {
+            lost += u64::from(self.skip(number));
+        }
+        tx.lose(delivery.mark, Some(DropReason::Damaged), lost);
+        // Where nothing waits before them the session is past them at once.
+        if self.pending.is_empty() && self.flights.next() >= first {
+            self.pass_over(numbers.end.checked_sub(1));
+        }
         self.pump(tx);
     }
 

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::{
     run::{Run, Wire},
     server::WillRequest,
-    time::WallClock,
+    time::{ClockMark, WallClock},
 };
 
 mod memory;
@@ -249,10 +249,11 @@ pub enum Stored {
 ///
 /// The server calls it from one thread at a time.
 pub trait SessionStore: Send + Sync {
-    /// Shows everything that is kept, once, before anything is changed.
+    /// Shows everything that is kept, once, before anything is changed. What is damaged is left
+    /// out: see [`SessionStore::take_findings`].
     ///
     /// # Errors
-    /// The store cannot be read, or what it holds is damaged.
+    /// The store cannot be read, or so little of it that it should not be gone on with.
     fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError>;
 
     /// Makes a group of changes, in order: all of them or none. When it returns, the group is as
@@ -266,16 +267,35 @@ pub trait SessionStore: Send + Sync {
 
     /// Reads a part of a session's queue: entries from `from` on, the number of the first message
     /// of an entry, in order, until they hold `bytes_max` bytes of packets; at least one, if there
-    /// is one. Sees every group that was committed before.
+    /// is one. Sees every group that was committed before. Entries that are damaged are left out:
+    /// the numbers of a queue have no gaps, so it is seen which messages are lost.
     ///
     /// # Errors
-    /// The store cannot be read, or what it holds is damaged.
+    /// The store cannot be read.
     fn read(
         &self,
         session: SessionNumber,
         from: u64,
         bytes_max: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError>;
+
+    /// What the clocks showed at the last [`SessionStore::note_clock`], by this server or one before
+    /// it; `None` if there was none.
+    fn clock(&self) -> Option<ClockMark> {
+        None
+    }
+
+    /// Keeps what the clocks show. Called when the server has started, whenever the calendar was
+    /// set, and when the server stops. Never waits for a commit.
+    fn note_clock(&self, mark: ClockMark) {
+        let _not_kept = mark;
+    }
+
+    /// What was found damaged since the last call, and was left out: a line for each finding, for
+    /// the log.
+    fn take_findings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A store that cannot do what it should.

@@ -59,24 +59,64 @@ impl fmt::Debug for Time {
     }
 }
 
-/// How the caller's monotonic clock stands to the calendar, for what outlives the process.
+/// How the caller's monotonic clock stands to the time in which a store keeps deadlines, for what
+/// outlives the process: see [`ClockMark`].
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
 pub struct WallClock {
-    /// What the calendar showed at [`Time::ZERO`], in milliseconds since 1970.
+    /// The store's time at [`Time::ZERO`], in milliseconds since 1970.
     pub millis_at_zero: u64,
 }
 
 impl WallClock {
-    /// Milliseconds since 1970 at `time`.
+    /// Milliseconds of the store's time at `time`.
     #[must_use]
     pub const fn millis(self, time: Time) -> u64 {
         self.millis_at_zero.saturating_add(time.as_millis())
     }
 
-    /// The point `millis` milliseconds after 1970; the start of the clock for all that is before it.
+    /// The point `millis` in the store's time; the start of the clock for all that is before it.
     #[must_use]
     pub const fn time(self, millis: u64) -> Time {
         Time::from_millis(millis.saturating_sub(self.millis_at_zero))
+    }
+}
+
+/// What the clocks showed at one moment, for a store whose deadlines outlive the process.
+///
+/// A store counts in a time of its own: it began as the calendar's, goes on by the machine's
+/// monotonic clock while a server runs, and by the best that is known while none does. So a
+/// calendar that is set, forward or back, moves no deadline.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct ClockMark {
+    /// The store's time, in milliseconds since 1970.
+    pub stored_millis: u64,
+    /// What the calendar showed, in milliseconds since 1970.
+    pub calendar_millis: u64,
+    /// How long the machine ran, where that is known.
+    pub boot: Option<BootMark>,
+}
+
+/// How long a machine has been running.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct BootMark {
+    /// Which start of the machine it is.
+    pub id: [u8; 16],
+    /// Milliseconds since then, with those in which it was suspended.
+    pub millis: u64,
+}
+
+impl ClockMark {
+    /// The same clocks later, as far as they tell: the store's time goes on by what the machine ran,
+    /// if it was not started anew, and else by the calendar; never back.
+    #[must_use]
+    pub fn later(&self, calendar_millis: u64, boot: Option<BootMark>) -> Self {
+        let ran = match (self.boot, boot) {
+            (Some(then), Some(now)) if then.id == now.id => now.millis.checked_sub(then.millis),
+            _ => None,
+        };
+        let passed = ran.unwrap_or_else(|| calendar_millis.saturating_sub(self.calendar_millis));
+        let stored_millis = self.stored_millis.saturating_add(passed);
+        Self { stored_millis, calendar_millis, boot }
     }
 }
 
@@ -98,6 +138,29 @@ mod tests {
         let end = Time::from_millis(u64::MAX);
         assert_eq!(end.after_secs(u32::MAX), end);
         assert_eq!(Time::ZERO.millis_since(end), 0);
+    }
+
+    #[test]
+    fn a_stores_time_goes_on_by_the_machine_while_it_runs_and_else_by_the_calendar() {
+        const DAY: u64 = 86_400_000;
+        let boot = |id, millis| Some(BootMark { id: [id; 16], millis });
+        let mark = |calendar_millis, boot| ClockMark { stored_millis: 7, calendar_millis, boot };
+        for (before, calendar, now, passed) in [
+            // The calendar was set forward, and back, while the machine ran on.
+            (mark(0, boot(1, 500)), 50 * DAY, boot(1, 1500), 1000),
+            (mark(50 * DAY, boot(1, 500)), 0, boot(1, 1500), 1000),
+            // The machine was started anew, once with a clock that had lost its time.
+            (mark(DAY, boot(1, 500)), 3 * DAY, boot(2, 100), 2 * DAY),
+            (mark(DAY, boot(1, 500)), 0, boot(2, 100), 0),
+            // Another machine's, or one that does not tell.
+            (mark(DAY, boot(1, 500)), 2 * DAY, boot(1, 400), DAY),
+            (mark(DAY, None), 2 * DAY, boot(1, 400), DAY),
+        ] {
+            let after = before.later(calendar, now);
+            let expected =
+                ClockMark { stored_millis: 7 + passed, calendar_millis: calendar, boot: now };
+            assert_eq!(after, expected);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{
     Change, FinishedEntry, Level, Progress, QueuePlace, QueuedMessage, SessionNumber, SessionStore,
     StoreError, Stored, StoredMessage, StoredSession, StoredSubscription,
 };
+use crate::time::ClockMark;
 
 /// Keeps everything in memory: it survives the server, not the process. For tests, and for whoever
 /// stops a server and starts another in the same process.
@@ -27,6 +28,7 @@ struct Kept {
     progress: BTreeMap<SessionNumber, Progress>,
     received: BTreeMap<SessionNumber, Vec<PacketId>>,
     retained: BTreeMap<Arc<str>, StoredMessage>,
+    clock: Option<ClockMark>,
 }
 
 #[derive(Debug)]
@@ -149,5 +151,13 @@ impl SessionStore for MemoryStore {
                 shared: entry.shared,
             })
             .collect())
+    }
+
+    fn clock(&self) -> Option<ClockMark> {
+        self.kept().clock
+    }
+
+    fn note_clock(&self, mark: ClockMark) {
+        self.kept().clock = Some(mark);
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
-use mqtt_packet::PacketId;
+use mqtt_packet::{PacketId, QoS};
 use mqtt_session::{
     Change, Delivery, DropReason, InboxLimits, Ledger, QueueFull, QueuePlace, QueuedMessage, Run,
     SessionNumber, StoredMessage, Time, WallClock,
@@ -372,6 +372,26 @@ fn open(queue: &mut Queue, slot: &Slot, epoch: u64, when_full: QueueFull) -> boo
     is_there
 }
 
+/// What stands for the messages up to `end` that the store does not have any more. The numbers of a
+/// queue have no gaps but for what was removed, so they are damaged.
+fn lose(slot: &Slot, queue: &mut Queue, end: u64) -> Vec<Delivery> {
+    let lost = queue.not_removed(end).into_iter().map(|numbers| {
+        let seq = numbers.start;
+        let count = u32::try_from(numbers.end - seq).unwrap_or(u32::MAX);
+        tracing::error!(client_id = ?slot.client_id, count, "messages of a queue are damaged: lost");
+        queue.load(Loaded { seq, count, bytes: 0, shared: None, expires_at: None });
+        Delivery {
+            run: Run::lost(count),
+            granted: QoS::AtLeastOnce,
+            retain: false,
+            identifiers: None,
+            mark: u64::MAX,
+            seq: NonZeroU64::new(seq),
+        }
+    });
+    lost.collect()
+}
+
 /// Gives a connection its next messages. When it has all, it gets new ones as they are written.
 fn fetch(
     journal: &Journal,
@@ -388,12 +408,13 @@ fn fetch(
     if queue.cursor < queue.next {
         page = journal.store.read(session, queue.cursor, PAGE_BYTES)?;
     }
+    let mut deliveries = Vec::with_capacity(page.len());
     if page.is_empty() {
-        // What is between, if anything, was never written.
+        deliveries.extend(lose(slot, queue, queue.next));
         queue.cursor = queue.next;
     }
-    let mut deliveries = Vec::with_capacity(page.len());
     for QueuedMessage { place, message, shared } in page {
+        deliveries.extend(lose(slot, queue, place.seq));
         let (count, bytes) = (message.count, message.frames.len() as u64);
         let message = StoredMessage { frames: Bytes::copy_from_slice(&message.frames), ..message };
         let run = message.run(clock);

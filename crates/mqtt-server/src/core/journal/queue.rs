@@ -1,7 +1,10 @@
 //! The queue of one session in the store: where its messages begin and end, and which of them its
 //! connection has.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
 
 use mqtt_session::{FinishedEntry, Held, InboxLimits, Progress, QueueFull, Run, Settled, Time};
 
@@ -182,6 +185,26 @@ impl Queue {
         if self.epoch() == 0 { self.messages() } else { self.next - self.cursor - removed }
     }
 
+    /// The numbers from the cursor up to `end` that were not removed: where the store has no entry
+    /// for them, they are lost.
+    pub(super) fn not_removed(&self, end: u64) -> Vec<Range<u64>> {
+        let gap = self.cursor..end;
+        let removed = self.rare.as_ref().map_or(0, |rare| rare.removed.overlap(&gap));
+        if gap.is_empty() || removed == gap.end - gap.start {
+            return Vec::new();
+        }
+        let is_removed = |number| self.rare.as_ref().is_some_and(|r| r.removed.contains(number));
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        // Hardly ever does anything get here, and no more than a queue holds.
+        for number in gap.filter(|number| !is_removed(*number)) {
+            match ranges.last_mut().filter(|last| last.end == number) {
+                Some(last) => last.end += 1,
+                None => ranges.push(number..number + 1),
+            }
+        }
+        ranges
+    }
+
     /// The connection was given an entry.
     pub(super) fn load(&mut self, entry: Loaded) {
         self.cursor = entry.end();
@@ -200,10 +223,14 @@ impl Queue {
             let is_used_up = |entry: &mut Loaded| entry.end() <= progress.head;
             while let Some(entry) = reader.loaded.pop_front_if(is_used_up) {
                 self.bytes = self.bytes.saturating_sub(entry.bytes);
-                finished.push(entry.finished());
+                finish(entry, &mut finished);
                 if let (Some(due), Some(rare)) = (entry.expires_at, &mut self.rare) {
                     rare.expiring.remove(&(due, entry.seq));
                 }
+            }
+            if reader.loaded.is_empty() && self.cursor >= self.next {
+                // What was lost is in no entry, and was counted.
+                self.bytes = 0;
             }
         }
         self.set_progress(progress);
@@ -368,6 +395,14 @@ impl Queue {
         }
         self.move_head();
     }
+}
+
+/// Tells what is used up. Messages that were lost stand in entries nobody knows of: each of their
+/// numbers may be one.
+fn finish(entry: Loaded, finished: &mut Vec<FinishedEntry>) {
+    let count = if entry.bytes == 0 { entry.count } else { 1 };
+    let numbers = (entry.seq..).take(usize::try_from(count).unwrap_or(usize::MAX));
+    finished.extend(numbers.map(|seq| FinishedEntry { seq, shared: entry.shared }));
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ impl Broker {
         let mut finder = Finder { broker: self, journal, now, queues, sessions, last: 0 };
         journal.store.load(&mut |stored| finder.find(stored))?;
         let found = finder.finish();
+        for finding in journal.store.take_findings() {
+            tracing::error!("the session store is damaged: {finding}");
+        }
         *journal.queues.lock() = found;
         Ok(())
     }

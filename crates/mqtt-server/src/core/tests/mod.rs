@@ -12,6 +12,7 @@ mod authentication;
 mod bridges;
 mod client;
 #[cfg(test)]
+mod damaged;
 mod delivery;
 #[cfg(test)]
 mod durable;
