@@ -20,6 +20,14 @@ impl From<fjall::Error> for Fault {
 }
 
 impl Fault {
+    /// Whether something is there that is wrong, or is missing, rather than out of reach.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Record(_) => true,
+            Self::Engine(error) => is_damage(error),
+        }
+    }
+
     /// The error to answer with.
     pub(crate) fn into_error(self, dir: &str) -> StoreError {
         match self {
@@ -64,6 +72,7 @@ pub(crate) fn is_damage(error: &fjall::Error) -> bool {
 
 /// Whether an error says that files are missing, shorter than they say, or hold impossible lengths.
 pub(crate) fn is_damage_kind(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
-    matches!(kind, NotFound | UnexpectedEof | InvalidData)
+    use io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    // A place before the beginning of a file that is too short is an invalid input.
+    matches!(kind, NotFound | UnexpectedEof | InvalidData | InvalidInput)
 }

@@ -26,17 +26,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use self::{
+    batch::Item,
+    files::{number, wait_until_closed},
+};
 use self::{
     batch::{Batch, Batches},
-    files::{journals, truncate, wait_until_closed},
+    files::{journals, truncate},
 };
 use crate::{open_report::Cut, record::GroupMark};
 
 /// What the journals of a directory hold, when nothing of it is in doubt.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
+    /// The mark and the sequence number of the first group.
+    pub(crate) first: Option<(GroupMark, u64)>,
     /// The mark of the last group.
     pub(crate) last: Option<GroupMark>,
+    /// Whether the last group is in the newest journal.
+    pub(crate) is_last_in_newest: bool,
     /// What was cut off.
     pub(crate) cut: Option<Cut>,
 }
@@ -50,21 +58,35 @@ pub(crate) enum JournalError {
     Damaged(String),
 }
 
-/// Checks the journals of a directory and cuts off a torn end.
-pub(crate) fn check(dir: &Path) -> Result<Checked, JournalError> {
+/// Checks the journals of a directory and cuts off a torn end. `known` is the last group that has to
+/// be there: nothing is cut off where it would be lost.
+pub(crate) fn check(dir: &Path, known: u64) -> Result<Checked, JournalError> {
     let paths = journals(dir).map_err(|error| JournalError::Io(dir.to_owned(), error))?;
     let mut chain = Chain::default();
     let mut rest = paths.as_slice();
+    let mut is_last_in_newest = false;
     while let Some((path, later)) = rest.split_first() {
         rest = later;
+        let before = chain.last;
         let broken =
             read(path, &mut chain).map_err(|error| JournalError::Io(path.clone(), error))?;
+        is_last_in_newest = chain.last != before;
         if let Some(broken) = broken {
-            let cut = resolve(path, broken, later, &chain)?;
-            return Ok(Checked { last: chain.last, cut: Some(cut) });
+            let cut = resolve(path, broken, later, &chain, known)?;
+            return Ok(Checked {
+                first: chain.first,
+                last: chain.last,
+                is_last_in_newest: is_last_in_newest && later.is_empty(),
+                cut: Some(cut),
+            });
         }
     }
-    Ok(Checked { last: chain.last, cut: None })
+    Ok(Checked { first: chain.first, last: chain.last, is_last_in_newest, cut: None })
+}
+
+/// The numbers of the journals of a database, the lowest first.
+pub(crate) fn numbers(database: &Path) -> Vec<u64> {
+    journals(database).unwrap_or_default().iter().filter_map(|path| number(path)).collect()
 }
 
 /// The journal that is written to.
@@ -92,9 +114,27 @@ pub(crate) fn take_back(dir: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Shows all whole groups of all journals, damaged or not, and says what is between them.
+pub(crate) fn read_all(
+    dir: &Path,
+    mut group: impl FnMut(&GroupMark, Vec<Item>),
+    findings: &mut dyn FnMut(String),
+) -> io::Result<()> {
+    for path in journals(dir)? {
+        let mut bytes = Vec::new();
+        File::open(&path)?.read_to_end(&mut bytes)?;
+        bytes.truncate(used_len(&bytes));
+        batch::each(&bytes, &mut group, &mut |at| {
+            findings(format!("{} cannot be read at byte {at}", path.display()));
+        });
+    }
+    Ok(())
+}
+
 /// What the groups that were read so far say about the next one.
 #[derive(Debug, Default)]
 struct Chain {
+    first: Option<(GroupMark, u64)>,
     last: Option<GroupMark>,
     sequence: u64,
 }
@@ -126,6 +166,7 @@ fn read(path: &Path, chain: &mut Chain) -> io::Result<Option<Broken>> {
         let Some(mark) = chain.follows(&batch) else {
             return Ok(Some(Broken { at }));
         };
+        chain.first.get_or_insert((mark, batch.sequence));
         chain.last = Some(mark);
         chain.sequence = batch.sequence;
         at = batch.end;
@@ -146,6 +187,7 @@ fn resolve(
     broken: Broken,
     later: &[PathBuf],
     chain: &Chain,
+    known: u64,
 ) -> Result<Cut, JournalError> {
     let io = |error| JournalError::Io(path.to_owned(), error);
     if broken.at == 0 && !begins_like_a_journal(path).map_err(io)? {
@@ -157,12 +199,12 @@ fn resolve(
     let lost = chain.last.map(|last| last.number + 1);
     // The first group of all journals tells nothing about those before it.
     let lost = lost.or(behind.first.map(|first| first.saturating_sub(1))).unwrap_or(u64::MAX);
-    if behind.synced >= lost {
+    let known = known.max(behind.synced);
+    if known >= lost {
         return Err(JournalError::Damaged(format!(
-            "{} cannot be read at byte {}, and groups up to number {} were on the disk behind it",
+            "{} cannot be read at byte {}, and groups up to number {known} were kept behind it",
             path.display(),
             broken.at,
-            behind.synced
         )));
     }
     truncate(path, broken.at).map_err(io)?;

@@ -16,7 +16,60 @@ use crate::{options::StoreOptions, record::GroupMark};
 pub(crate) const MARK_KEY: &[u8; 10] = b"group-mark";
 
 /// How many keyspaces a database has when it is whole.
-const KEYSPACES: usize = 8;
+const KEYSPACES: usize = Kind::ALL.len();
+
+/// What a keyspace holds. Keyspaces have numbers in the order in which they are made, from 1 on.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum Kind {
+    Marks,
+    Sessions,
+    Subscriptions,
+    Progress,
+    Received,
+    Queues,
+    Messages,
+    Retained,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Marks,
+        Self::Sessions,
+        Self::Subscriptions,
+        Self::Progress,
+        Self::Received,
+        Self::Queues,
+        Self::Messages,
+        Self::Retained,
+    ];
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The number of the keyspace, in its directory's name and in the journals.
+    pub(crate) const fn number(self) -> u64 {
+        self as u64 + 1
+    }
+
+    pub(crate) fn of_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// The name of the keyspace.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Marks => "marks",
+            Self::Sessions => "sessions",
+            Self::Subscriptions => "subscriptions",
+            Self::Progress => "progress",
+            Self::Received => "received",
+            Self::Queues => "queues",
+            Self::Messages => "messages",
+            Self::Retained => "retained",
+        }
+    }
+}
 
 /// An open database. The keyspaces come first, because they are dropped first.
 pub(crate) struct Keyspaces {
@@ -73,7 +126,7 @@ impl Keyspaces {
                 ))
         };
         Ok(Self {
-            // The journal's check relies on this one being the first, and so having the number 1.
+            // They have their numbers by this order; see `Kind`.
             marks: database.keyspace("marks", plain)?,
             sessions: database.keyspace("sessions", scanned)?,
             subscriptions: database.keyspace("subscriptions", scanned)?,
@@ -84,6 +137,19 @@ impl Keyspaces {
             retained: database.keyspace("retained", scanned)?,
             database,
         })
+    }
+
+    pub(crate) const fn of(&self, kind: Kind) -> &Keyspace {
+        match kind {
+            Kind::Marks => &self.marks,
+            Kind::Sessions => &self.sessions,
+            Kind::Subscriptions => &self.subscriptions,
+            Kind::Progress => &self.progress,
+            Kind::Received => &self.received,
+            Kind::Queues => &self.queues,
+            Kind::Messages => &self.messages,
+            Kind::Retained => &self.retained,
+        }
     }
 
     /// The mark of the last group; that of no group if there was none.

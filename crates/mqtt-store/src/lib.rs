@@ -47,7 +47,9 @@
 //! `LOCK` holds the lock and the number of the process, `FORMAT` the format, `db` the database.
 //! Everything in it belongs to the store; a copy may be made while nothing has it open.
 
+mod completeness;
 mod fault;
+mod file_list;
 mod format_file;
 mod group;
 mod journal;
@@ -58,17 +60,26 @@ mod manifest;
 mod open_error;
 mod open_report;
 mod options;
+mod place;
 mod presync;
 mod privacy;
+mod rebuild;
 mod record;
+mod remains;
 mod room;
 mod scan;
 mod shares;
+mod state_file;
 mod store;
+mod survey;
+mod tables;
+mod tools;
 
 pub use crate::{
     open_error::OpenError,
     open_report::{Cut, OpenReport},
     options::StoreOptions,
     store::Store,
+    survey::{Exported, Survey},
+    tools::{check, export, salvage},
 };

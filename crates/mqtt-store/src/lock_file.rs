@@ -47,6 +47,21 @@ impl LockFile {
     }
 }
 
+impl LockFile {
+    /// Locks a directory without a change to it; `None` where it has no lock, or none that may be
+    /// looked at.
+    pub(crate) fn lock_existing(dir: &Path) -> Result<Option<Self>, OpenError> {
+        let Ok(mut file) = File::open(dir.join(NAME)) else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => {
+                Err(OpenError::Locked { dir: dir.to_owned(), pid: read_pid(&mut file) })
+            }
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
+    }
+}
+
 fn write_pid(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     writeln!(file, "{}", process::id())

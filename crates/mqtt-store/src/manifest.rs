@@ -35,6 +35,11 @@ pub(crate) fn check(database: &Path) -> Result<(), ManifestError> {
 }
 
 fn check_keyspace(dir: &Path) -> Result<(), ManifestError> {
+    current(dir).map(drop)
+}
+
+/// The list of a keyspace that counts, which is what was written.
+pub(crate) fn current(dir: &Path) -> Result<PathBuf, ManifestError> {
     let path = dir.join(CURRENT);
     // The engine takes a keyspace without this file for one that was never finished, and deletes
     // it. A database that has its name was finished.
@@ -43,7 +48,7 @@ fn check_keyspace(dir: &Path) -> Result<(), ManifestError> {
     };
     let path = dir.join(format!("v{number}"));
     match read(&path)? {
-        Some(list) if xxh3_128(&list) == checksum => Ok(()),
+        Some(list) if xxh3_128(&list) == checksum => Ok(path),
         _ => Err(ManifestError::Damaged(path)),
     }
 }

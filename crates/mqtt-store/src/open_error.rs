@@ -43,8 +43,9 @@ pub enum OpenError {
     },
     /// What it holds is damaged.
     #[error(
-        "the data directory {} is damaged: {what}; restore it from a copy, or move it away to \
-         begin with nothing", dir.display()
+        "the data directory {} is damaged: {what}; `surgemq store check {}` lists what is wrong, \
+         and `surgemq store salvage {} --to NEW` puts what can be read into a new directory; or \
+         restore it from a copy", dir.display(), dir.display(), dir.display()
     )]
     Damaged {
         /// The directory.

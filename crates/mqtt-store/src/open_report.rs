@@ -12,6 +12,9 @@ pub struct OpenReport {
     pub groups: u64,
     /// What was cut off, if anything was.
     pub cut: Option<Cut>,
+    /// There was a store, but nothing that says what it should hold: an earlier version made it, or
+    /// the file `STATE` was removed or damaged. What was lost with it is not known.
+    pub unknown: bool,
 }
 
 /// The end of a journal that was cut off because it was not whole.

@@ -17,8 +17,9 @@ mod writer;
 pub(crate) use self::{
     entry::{Body, Entry, Kept, encode_entry},
     group::GroupMark,
-    message::{decode_message, decode_retained, encode_retained},
+    message::{MessageHead, decode_message, decode_retained, encode_retained},
     progress::{decode_progress, encode_progress},
+    reader::read_number,
     received::{decode_received, encode_received},
     session::{decode_session, encode_session},
     subscription::{decode_subscription, encode_subscription},

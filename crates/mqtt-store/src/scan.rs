@@ -1,12 +1,14 @@
 //! Reads what is kept: everything at the start, pages of queues later.
 
-use fjall::Slice;
+use std::ops::Bound;
+
+use fjall::{Slice, UserKey};
 use mqtt_session::{QueuedMessage, SessionNumber, Stored, StoredMessage};
 
 use crate::{
     fault::Fault,
     key,
-    keyspaces::Keyspaces,
+    keyspaces::{Keyspaces, Kind},
     record::{
         Entry, Kept, decode_message, decode_progress, decode_received, decode_retained,
         decode_session, decode_subscription,
@@ -14,42 +16,74 @@ use crate::{
     shares::Shares,
 };
 
+/// How far the records of a database have been shown.
+#[derive(Debug)]
+pub(crate) struct Bookmark {
+    /// The place of the keyspace in the order of all.
+    kind: usize,
+    /// The last key of it.
+    after: Bound<UserKey>,
+}
+
+impl Default for Bookmark {
+    fn default() -> Self {
+        Self { kind: 0, after: Bound::Unbounded }
+    }
+}
+
 impl Keyspaces {
-    /// Shows everything that is kept, sessions first.
-    pub(crate) fn visit_all(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), Fault> {
-        each(&self.sessions, |key, record| {
-            let number = key::session_of(key)?;
-            decode_session(number, record).map(|session| visit(Stored::Session(session)))
-        })?;
-        each(&self.subscriptions, |key, record| {
-            let session = key::session_of(key)?;
-            let subscription = decode_subscription(session, record)?;
-            visit(Stored::Subscription(subscription));
-            Some(())
-        })?;
-        each(&self.progress, |key, record| {
-            let progress = decode_progress(record)?;
-            visit(Stored::Progress(key::session_of(key)?, progress));
-            Some(())
-        })?;
-        each(&self.received, |key, record| {
-            let ids = decode_received(record)?;
-            visit(Stored::Received(key::session_of(key)?, ids));
-            Some(())
-        })?;
-        each(&self.queues, |key, record| {
-            let (session, seq) = key::entry_of(key)?;
-            let entry = Entry::decode(record)?;
-            let (count, bytes, shared) = (entry.count, entry.bytes, entry.shared());
-            let expires_at_millis = self.expiry(&entry, key);
-            visit(Stored::Queued { session, seq, count, bytes, shared, expires_at_millis });
-            Some(())
-        })?;
-        each(&self.retained, |_, record| {
-            let (topic, message) = decode_retained(record)?;
-            visit(Stored::Retained { topic, message });
-            Some(())
-        })
+    /// Shows everything that is kept, sessions first, from the bookmark on.
+    pub(crate) fn visit_all(
+        &self,
+        bookmark: &mut Bookmark,
+        visit: &mut dyn FnMut(Stored),
+    ) -> Result<(), Fault> {
+        while let Some(kind) = Kind::ALL.get(bookmark.kind) {
+            let after = bookmark.after.clone();
+            if matches!(kind, Kind::Marks | Kind::Messages) {
+                *bookmark = Bookmark { kind: bookmark.kind + 1, ..Bookmark::default() };
+                continue;
+            }
+            for item in self.of(*kind).range((after, Bound::Unbounded)) {
+                let (key, record) = item.into_inner()?;
+                self.show(*kind, &key, &record, visit)
+                    .ok_or(Fault::Record("a record is not whole"))?;
+                bookmark.after = Bound::Excluded(key);
+            }
+            *bookmark = Bookmark { kind: bookmark.kind + 1, ..Bookmark::default() };
+        }
+        Ok(())
+    }
+
+    /// Shows what a record is, if it is something that a server has to see.
+    fn show(
+        &self,
+        kind: Kind,
+        key: &[u8],
+        record: &[u8],
+        visit: &mut dyn FnMut(Stored),
+    ) -> Option<()> {
+        visit(match kind {
+            Kind::Marks | Kind::Messages => return Some(()),
+            Kind::Sessions => Stored::Session(decode_session(key::session_of(key)?, record)?),
+            Kind::Subscriptions => {
+                Stored::Subscription(decode_subscription(key::session_of(key)?, record)?)
+            }
+            Kind::Progress => Stored::Progress(key::session_of(key)?, decode_progress(record)?),
+            Kind::Received => Stored::Received(key::session_of(key)?, decode_received(record)?),
+            Kind::Queues => {
+                let (session, seq) = key::entry_of(key)?;
+                let entry = Entry::decode(record)?;
+                let (count, bytes, shared) = (entry.count, entry.bytes, entry.shared());
+                let expires_at_millis = self.expiry(&entry, key);
+                Stored::Queued { session, seq, count, bytes, shared, expires_at_millis }
+            }
+            Kind::Retained => {
+                let (topic, message) = decode_retained(record)?;
+                Stored::Retained { topic, message }
+            }
+        });
+        Some(())
     }
 
     /// When the messages of an entry expire. Format 1 has that with the packets alone.
@@ -80,25 +114,72 @@ impl Keyspaces {
         Ok(shares)
     }
 
-    /// Reads a part of a queue.
+    /// Reads a part of a queue, and how many times something in it could not be read: that is left
+    /// out.
     pub(crate) fn page(
         &self,
         session: SessionNumber,
         from: u64,
         bytes_max: usize,
-    ) -> Result<Vec<QueuedMessage>, Fault> {
-        let mut page = Vec::new();
-        let mut bytes = 0;
-        for item in self.queues.range(key::entry(session, from)..=key::entry(session, u64::MAX)) {
-            let (key, record) = item.into_inner()?;
-            let queued = self.queued(&key, &record)?;
-            bytes += queued.message.frames.len();
-            page.push(queued);
+    ) -> Result<(Vec<QueuedMessage>, u32), Fault> {
+        let (mut page, mut bytes, mut damaged) = (Vec::new(), 0, 0);
+        let mut rest = self.queue(session, from);
+        let mut next = from;
+        while let Some(item) = rest.next() {
+            let read = item.into_inner().map_err(Fault::Engine);
+            let is_block = matches!(&read, Err(fault) if fault.is_damage());
+            let queued = read.and_then(|(key, record)| {
+                next = key::entry_of(&key).map_or(next, |(_, seq)| seq.saturating_add(1));
+                self.queued(&key, &record)
+            });
+            match queued {
+                Ok(queued) => {
+                    bytes += queued.message.frames.len();
+                    next = queued.place.seq.saturating_add(queued.message.count.into());
+                    page.push(queued);
+                }
+                Err(fault) if fault.is_damage() => damaged += 1,
+                Err(fault) => return Err(fault),
+            }
             if bytes >= bytes_max {
                 break;
             }
+            if is_block {
+                let Some(readable) = self.behind_damage(session, next) else { break };
+                next = readable;
+                rest = self.queue(session, readable);
+            }
         }
-        Ok(page)
+        Ok((page, damaged))
+    }
+
+    /// The entries of a session from a number on.
+    fn queue(&self, session: SessionNumber, from: u64) -> fjall::Iter {
+        self.queues.range(key::entry(session, from)..=key::entry(session, u64::MAX))
+    }
+
+    /// The first number from which a queue can be read, behind one from which it cannot. Looked for
+    /// in steps that grow, and then by halves: a damaged block of the engine has hardly more than
+    /// some dozen entries.
+    fn behind_damage(&self, session: SessionNumber, damaged: u64) -> Option<u64> {
+        let can_read =
+            |from| !matches!(self.queue(session, from).next().map(fjall::Guard::key), Some(Err(_)));
+        let steps = (0..u64::BITS).map_while(|bits| damaged.checked_add(1 << bits));
+        let mut bad = damaged;
+        let mut good = None;
+        for number in steps {
+            if can_read(number) {
+                good = Some(number);
+                break;
+            }
+            bad = number;
+        }
+        let mut good = good?;
+        while good - bad > 1 {
+            let middle = bad + (good - bad) / 2;
+            if can_read(middle) { good = middle } else { bad = middle }
+        }
+        Some(good)
     }
 
     fn queued(&self, key: &[u8], record: &[u8]) -> Result<QueuedMessage, Fault> {

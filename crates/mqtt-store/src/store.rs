@@ -9,39 +9,46 @@ use std::{
 
 use fjall::PersistMode;
 use mqtt_session::{
-    Change, Level, QueuedMessage, SessionNumber, SessionStore, StoreError, StoreErrorKind, Stored,
+    Change, ClockMark, Level, QueuedMessage, SessionNumber, SessionStore, StoreError,
+    StoreErrorKind, Stored,
 };
 use parking_lot::Mutex;
 
 use crate::{
+    completeness,
     fault::{self, Fault},
     format_file::{self, FORMAT, sync_dir},
     group::Group,
-    journal::{self, JournalError},
+    journal,
     keyspaces::Keyspaces,
     lock_file::{self, LockFile},
-    manifest::{self, ManifestError},
     open_error::OpenError,
     open_report::OpenReport,
     options::StoreOptions,
+    place::Place,
     presync::Presync,
     privacy::{self, PrivacyError},
+    rebuild,
     record::GroupMark,
     room::Room,
+    scan::Bookmark,
     shares::{Shares, StagedShares},
+    state_file::{self, Found, State, StateFile},
 };
 
 /// The database in a data directory.
-const DATABASE: &str = "db";
+pub(crate) const DATABASE: &str = "db";
 
 /// A database that is being made.
-const UNFINISHED: &str = "db.new";
+pub(crate) const UNFINISHED: &str = "db.new";
 
 /// Sessions, their messages and retained messages in a directory.
 ///
 /// The directory is locked while the store is open. Dropping the store closes it in order.
 pub struct Store {
     inner: Mutex<Inner>,
+    /// Locked after `inner`, or without it.
+    state: Mutex<StateFile>,
     report: OpenReport,
     // Last, so that the directory is free only when the database is closed.
     _lock: LockFile,
@@ -57,27 +64,59 @@ impl Store {
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         privacy::make(dir, is_ours).map_err(|error| privacy_error(dir, error))?;
         let lock = LockFile::lock(dir)?;
-        let created = prepare(dir, &options)?;
+        let found = state_file::read(dir).map_err(|source| OpenError::Io {
+            what: "read",
+            path: dir.join(state_file::NAME),
+            source,
+        })?;
+        let (created, had_format) = prepare(dir, &options, found)?;
         privacy::tighten(dir, is_ours).map_err(|error| privacy_error(dir, error))?;
         let database = dir.join(DATABASE);
-        manifest::check(&database).map_err(|error| manifest_error(dir, error))?;
-        let checked = journal::check(&database).map_err(|error| journal_error(dir, error))?;
+        let mut known = found.state();
+        let must_have = known.last(state_file::boot_id());
+        let mut checked = completeness::check(dir, &database, must_have, &known)?;
+        let mut findings: Vec<_> = completeness::finding(&database, &known).into_iter().collect();
+        if known.is_doubtful {
+            let found;
+            (found, known) = rebuild::where_damaged(dir, &known, &options)?;
+            findings.extend(found);
+            checked = completeness::check(dir, &database, known.synced, &known)?;
+        }
         let keyspaces = open_keyspaces(dir, &options)?;
         let last = last_mark(dir, &keyspaces, checked.last)?;
-        let report = OpenReport { created, groups: last.number, cut: checked.cut };
+        let place = Place::new(&database);
+        let state = State {
+            journals: place.journals(),
+            is_in_newest: checked.is_last_in_newest,
+            written: last.number,
+            synced: last.synced.max(known.synced),
+            boot: state_file::boot_id(),
+            is_whole: true,
+            ..known
+        };
+        let state = StateFile::open(dir, state).map_err(|source| OpenError::Io {
+            what: "write",
+            path: dir.join(state_file::NAME),
+            source,
+        })?;
+        let unknown = had_format && !matches!(found, Found::State(_));
+        let report = OpenReport { created, groups: last.number, cut: checked.cut, unknown };
         let inner = Inner {
             keyspaces: Some(keyspaces),
             failed: None,
             shares: None,
             last: last.number,
             synced: last.synced,
+            place,
+            is_doubtful: false,
+            findings,
             room: Room::new(dir.to_owned(), options.reserve_bytes),
             presync: Presync::new(database.clone()),
             dir: dir.display().to_string(),
             database,
             options,
         };
-        Ok(Self { inner: Mutex::new(inner), report, _lock: lock })
+        Ok(Self { inner: Mutex::new(inner), state: Mutex::new(state), report, _lock: lock })
     }
 
     /// What was found when the store was opened.
@@ -108,11 +147,33 @@ impl SessionStore for Store {
     fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError> {
         let mut inner = self.inner.lock();
         inner.open()?;
-        inner.with_keyspaces(|keyspaces| keyspaces.visit_all(visit))
+        let mut bookmark = Bookmark::default();
+        let read = inner.with_keyspaces(|keyspaces| keyspaces.visit_all(&mut bookmark, visit));
+        match read {
+            Err(error) if error.kind == StoreErrorKind::Damaged => {
+                // What can be read is put into a new database, and read on there.
+                inner.rebuild(&mut self.state.lock())?;
+                inner.with_keyspaces(|keyspaces| keyspaces.visit_all(&mut bookmark, visit))
+            }
+            read => read,
+        }
     }
 
     fn commit(&self, changes: &[Change], level: Level) -> Result<(), StoreError> {
-        self.inner.lock().commit(changes, level)
+        let mut inner = self.inner.lock();
+        let committed = inner.commit(changes, level).and_then(|()| inner.check_place());
+        let (last, synced, is_doubtful) = (inner.last, inner.synced, inner.is_doubtful);
+        let journals = inner.place.journals();
+        self.state.lock().change(|state| {
+            if let Ok(is_in_newest) = committed {
+                let is_new = state.written != last;
+                (state.written, state.synced, state.journals) = (last, synced, journals);
+                // Where another journal was begun meanwhile, nobody knows which of them has it.
+                state.is_in_newest = is_in_newest && (is_new || state.is_in_newest);
+            }
+            state.is_doubtful |= is_doubtful;
+        });
+        committed.map(drop)
     }
 
     fn read(
@@ -123,26 +184,71 @@ impl SessionStore for Store {
     ) -> Result<Vec<QueuedMessage>, StoreError> {
         let mut inner = self.inner.lock();
         inner.open()?;
-        inner.with_keyspaces(|keyspaces| keyspaces.page(session, from, bytes_max))
+        let (page, damaged) =
+            inner.with_keyspaces(|keyspaces| keyspaces.page(session, from, bytes_max))?;
+        if damaged > 0 {
+            // The next start goes through all of it.
+            self.state.lock().change(|state| state.is_doubtful = true);
+        }
+        Ok(page)
+    }
+
+    fn clock(&self) -> Option<ClockMark> {
+        self.state.lock().state().clock
+    }
+
+    fn note_clock(&self, mark: ClockMark) {
+        self.state.lock().change(|state| state.clock = Some(mark));
+    }
+
+    fn take_findings(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner.lock().findings)
+    }
+}
+
+impl Drop for Store {
+    /// What was only handed to the operating system is brought to the disk, so that the next start
+    /// knows what has to be there.
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut();
+        let is_synced = inner.last == inner.synced
+            || inner.failed.is_none() && inner.place.check().is_ok() && inner.sync().is_ok();
+        let state = self.state.get_mut();
+        if is_synced {
+            state.change(|state| (state.written, state.synced) = (inner.last, inner.last));
+        }
+        state.sync();
     }
 }
 
 /// Whether a file of a data directory is the store's, by its name; or the file system's own.
-fn is_ours(name: &str) -> bool {
-    const OURS: [&str; 4] = [DATABASE, lock_file::NAME, format_file::NAME, "lost+found"];
+pub(crate) fn is_ours(name: &str) -> bool {
+    const OURS: [&str; 5] =
+        [DATABASE, lock_file::NAME, format_file::NAME, state_file::NAME, "lost+found"];
     OURS.iter().any(|ours| {
         name.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
 }
 
-/// Makes the database of a directory that has none; whether it had none.
+/// Makes the database of a directory that has none. Returns whether it had none, and whether it
+/// had a format.
 ///
 /// The machine may stop anywhere in here. So the database is made beside its place and moved there
 /// when it is whole: what is found under its name was never used by anybody else, or is whole.
-fn prepare(dir: &Path, options: &StoreOptions) -> Result<bool, OpenError> {
+fn prepare(dir: &Path, options: &StoreOptions, found: Found) -> Result<(bool, bool), OpenError> {
     let database = dir.join(DATABASE);
+    rebuild::finish_exchange(&database).map_err(|source| OpenError::Io {
+        what: "rename",
+        path: database.clone(),
+        source,
+    })?;
     let exists = database.exists();
-    match format_file::read(dir)? {
+    if !exists && found.state().is_whole {
+        let what = format!("its database {} is missing", database.display());
+        return Err(OpenError::Damaged { dir: dir.to_owned(), what, source: None });
+    }
+    let format = format_file::read(dir)?;
+    match format {
         None if exists => {
             let what = "its file FORMAT is missing".to_owned();
             return Err(OpenError::Damaged { dir: dir.to_owned(), what, source: None });
@@ -156,7 +262,7 @@ fn prepare(dir: &Path, options: &StoreOptions) -> Result<bool, OpenError> {
         Some(_) => {}
     }
     if exists {
-        return Ok(false);
+        return Ok((false, true));
     }
     let unfinished = dir.join(UNFINISHED);
     let failed = |what, source| OpenError::Io { what, path: unfinished.clone(), source };
@@ -171,11 +277,20 @@ fn prepare(dir: &Path, options: &StoreOptions) -> Result<bool, OpenError> {
     drop(keyspaces.map_err(|error| engine_error(dir, error))?);
     fs::rename(&unfinished, &database).map_err(|source| failed("rename", source))?;
     sync_dir(dir).map_err(|source| failed("sync the directory of", source))?;
-    Ok(true)
+    Ok((true, format.is_some()))
 }
 
 fn open_keyspaces(dir: &Path, options: &StoreOptions) -> Result<Keyspaces, OpenError> {
-    Keyspaces::open(&dir.join(DATABASE), options).map_err(|error| engine_error(dir, error))
+    let database = dir.join(DATABASE);
+    Keyspaces::open(&database, options).map_err(|error| match engine_error(dir, error) {
+        OpenError::Damaged { dir, what, source } => {
+            // The engine hardly says which file it is.
+            let found = rebuild::findings(&database).unwrap_or_default();
+            let what = if found.is_empty() { what } else { found.join("; ") };
+            OpenError::Damaged { dir, what, source }
+        }
+        error => error,
+    })
 }
 
 /// The mark of the last group, which the journals and the database have to agree on.
@@ -212,30 +327,10 @@ fn engine_error(dir: &Path, error: fjall::Error) -> OpenError {
     }
 }
 
-fn privacy_error(dir: &Path, error: PrivacyError) -> OpenError {
+pub(crate) fn privacy_error(dir: &Path, error: PrivacyError) -> OpenError {
     match error {
         PrivacyError::Io(what, path, source) => OpenError::Io { what, path, source },
         PrivacyError::Writable => OpenError::Exposed { dir: dir.to_owned() },
-    }
-}
-
-fn manifest_error(dir: &Path, error: ManifestError) -> OpenError {
-    match error {
-        ManifestError::Io(path, source) => OpenError::Io { what: "read", path, source },
-        ManifestError::Damaged(path) => OpenError::Damaged {
-            dir: dir.to_owned(),
-            what: format!("{} is not what was written", path.display()),
-            source: None,
-        },
-    }
-}
-
-fn journal_error(dir: &Path, error: JournalError) -> OpenError {
-    match error {
-        JournalError::Io(path, source) => OpenError::Io { what: "read", path, source },
-        JournalError::Damaged(what) => {
-            OpenError::Damaged { dir: dir.to_owned(), what, source: None }
-        }
     }
 }
 
@@ -250,6 +345,12 @@ struct Inner {
     last: u64,
     /// The number of the last group that is on the disk.
     synced: u64,
+    /// Where the files were when they were opened.
+    place: Place,
+    /// Something could not be read.
+    is_doubtful: bool,
+    /// What was left out, for the log.
+    findings: Vec<String>,
     room: Room,
     presync: Presync,
     dir: String,
@@ -346,6 +447,8 @@ impl Inner {
         if fault::is_full(&error) || is_poisoned && self.room.is_low() {
             return self.run_out(error);
         }
+        // It may have found something damaged while it merged tables: the next start looks.
+        self.is_doubtful |= is_poisoned || fault::is_damage(&error);
         self.fail(error)
     }
 
@@ -377,6 +480,47 @@ impl Inner {
         );
         self.failed = Some(what.clone());
         failed(what, Some(error))
+    }
+
+    /// Puts what can be read of the database into a new one, and goes on with that.
+    fn rebuild(&mut self, state: &mut StateFile) -> Result<(), StoreError> {
+        self.keyspaces = None;
+        self.shares = None;
+        let dir = PathBuf::from(&self.dir);
+        let known = State { written: self.last, synced: self.synced, ..*state.state() };
+        let rebuilt = rebuild::in_place(&dir, &known, &self.options);
+        let (findings, known) = rebuilt.map_err(|error| self.fail_to_rebuild(error))?;
+        state.change(|state| *state = known);
+        self.findings.extend(findings);
+        (self.last, self.synced, self.is_doubtful) = (known.written, known.synced, false);
+        self.place = Place::new(&self.database);
+        self.open()
+    }
+
+    fn fail_to_rebuild(&mut self, error: OpenError) -> StoreError {
+        let what = format!("the store in {} is damaged, and what is left cannot be kept", self.dir);
+        self.failed = Some(what.clone());
+        StoreError {
+            kind: StoreErrorKind::Damaged,
+            what: format!("{what}: {error}"),
+            source: Some(Box::new(error)),
+        }
+    }
+
+    /// Makes sure that the files are where they were: what was written may have gone to files that
+    /// nobody will find again. Returns whether the newest journal still is the same.
+    fn check_place(&mut self) -> Result<bool, StoreError> {
+        let gone = match self.place.check() {
+            Ok(is_same) => return Ok(is_same),
+            Err(gone) => gone,
+        };
+        let what = format!(
+            "the data directory {} was removed, moved or replaced while it was in use ({gone}): \
+             nothing is kept any more; stop the broker, put the directory back, and start again",
+            self.dir
+        );
+        self.failed = Some(what.clone());
+        Err(failed(what, None))
     }
 
     /// Opens the database again if it was closed for want of room.

@@ -34,19 +34,31 @@ pub(super) struct Batches<R> {
     at: u64,
     len: u64,
     item: Vec<u8>,
+    /// The items of the group at hand, where they are wanted.
+    items: Option<Vec<Item>>,
+}
+
+/// What a group does with a key.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// The number of the keyspace.
+    pub(crate) keyspace: u64,
+    pub(crate) key: Vec<u8>,
+    /// `None` where the key is removed.
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 impl Batches<BufReader<File>> {
     /// The groups of a journal from its beginning.
     pub(super) fn new(reader: BufReader<File>) -> io::Result<Self> {
         let len = reader.get_ref().metadata()?.len();
-        Ok(Self { reader, at: 0, len, item: Vec::new() })
+        Ok(Self { reader, at: 0, len, item: Vec::new(), items: None })
     }
 }
 
 impl<'a> Batches<&'a [u8]> {
     fn of_bytes(bytes: &'a [u8]) -> Self {
-        Self { reader: bytes, at: 0, len: bytes.len() as u64, item: Vec::new() }
+        Self { reader: bytes, at: 0, len: bytes.len() as u64, item: Vec::new(), items: None }
     }
 }
 
@@ -63,6 +75,9 @@ impl<R: Read> Batches<R> {
                 return Ok(None);
             };
             hash.update(&self.item);
+            if let Some(items) = &mut self.items {
+                items.extend(keep(&self.item, key_len));
+            }
             if index == 0 {
                 mark = self.mark(key_len);
             }
@@ -121,6 +136,45 @@ impl<R: Read> Batches<R> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What an item does.
+fn keep(item: &[u8], key_len: usize) -> Option<Item> {
+    const VALUE: u8 = 0;
+    let mut head = Fields(item.get(1..)?);
+    let [kind, _compression] = head.next()?;
+    let keyspace = u64::from_le_bytes(head.next()?);
+    let (key, value) = item.get(ITEM_HEAD_LEN..)?.split_at_checked(key_len)?;
+    let value = (kind == VALUE).then(|| value.to_vec());
+    Some(Item { keyspace, key: key.to_vec(), value })
+}
+
+/// Shows all whole groups among bytes, wherever they begin, and where something is between them that
+/// is none.
+pub(super) fn each(
+    bytes: &[u8],
+    group: &mut dyn FnMut(&GroupMark, Vec<Item>),
+    broken: &mut dyn FnMut(usize),
+) {
+    let mut at = 0;
+    let mut is_broken = false;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let mut batches = Batches { items: Some(Vec::new()), ..Batches::of_bytes(rest) };
+        // Reading from memory does not fail.
+        if let Ok(Some(Batch { mark: Some(mark), end, .. })) = batches.next_batch() {
+            group(&mark, batches.items.unwrap_or_default());
+            at += usize::try_from(end).unwrap_or(usize::MAX);
+            is_broken = false;
+            continue;
+        }
+        if !std::mem::replace(&mut is_broken, true) {
+            broken(at);
+        }
+        // The next group is where the next mark has its key.
+        let before_key = START_LEN + ITEM_HEAD_LEN;
+        let Some(found) = rest.get(before_key + 1..).and_then(find_key) else { return };
+        at += found + 1;
     }
 }
 

@@ -14,12 +14,16 @@ pub(super) fn journals(dir: &Path) -> io::Result<Vec<PathBuf>> {
     for file in fs::read_dir(dir)? {
         let path = file?.path();
         if is_journal(&path) {
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-            journals.push((number, path));
+            journals.push((number(&path), path));
         }
     }
     journals.sort();
     Ok(journals.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The number of a journal.
+pub(crate) fn number(path: &Path) -> Option<u64> {
+    path.file_stem().and_then(|stem| stem.to_str()?.parse().ok())
 }
 
 /// Cuts a file, for good.
@@ -33,7 +37,7 @@ pub(super) fn truncate(path: &Path, len: u64) -> io::Result<()> {
 ///
 /// A thread of the engine may be the last that holds a journal, a moment after the database was
 /// dropped, and then it writes what was left in a buffer. Nothing may be changed before that.
-pub(super) fn wait_until_closed(dir: &Path) {
+pub(crate) fn wait_until_closed(dir: &Path) {
     const PAUSE: Duration = Duration::from_millis(5);
     const PAUSES_MAX: u32 = 2000;
     // Where open files cannot be listed, that long is more than enough.

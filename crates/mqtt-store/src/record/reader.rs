@@ -4,6 +4,14 @@ use std::sync::Arc;
 
 use super::RECORD_VERSION;
 
+/// Takes a number off the beginning of bytes.
+pub(crate) fn read_number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut reader = Reader { rest: bytes };
+    let number = reader.number()?;
+    *bytes = reader.rest;
+    Some(number)
+}
+
 /// What is left of a record.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {

@@ -5,9 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mqtt_session::{
-    Change, Level, QueuedMessage, SessionNumber, SessionStore, StoreErrorKind, Stored,
-};
+use mqtt_session::{Change, Level, QueuedMessage, SessionNumber, SessionStore, Stored};
 use mqtt_store::{OpenError, Store, StoreOptions};
 use mqtt_testkit::Seeded;
 
@@ -52,7 +50,15 @@ impl Written {
         Victim(self.scratch.path().join("db/0.jnl"))
     }
 
+    /// A copy that does not know what it should hold: the machine stopped before that got to the
+    /// disk, or an earlier version wrote it.
     fn copy(&self) -> Copy {
+        let copy = self.whole_copy();
+        fs::remove_file(copy.0.path().join("STATE")).unwrap();
+        copy
+    }
+
+    fn whole_copy(&self) -> Copy {
         let scratch = Scratch::new();
         copy_dir(self.scratch.path(), scratch.path());
         Copy(scratch)
@@ -223,6 +229,11 @@ fn a_journal_that_another_one_follows_is_not_cut() {
     assert!(content(&store) == full, "both journals are read");
 
     // The session is in no table yet.
+    let copy = Scratch::new();
+    copy_dir(scratch.path(), copy.path());
+    fs::remove_file(copy.path().join("db/0.jnl")).unwrap();
+    let error = Store::open(copy.path(), StoreOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("a journal is missing"), "{error}");
     Victim(scratch.path().join("db/0.jnl")).change(|bytes| bytes[60] ^= 1);
     let error = Store::open(scratch.path(), StoreOptions::default()).unwrap_err();
     assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
@@ -313,16 +324,13 @@ fn is_found(dir: &Path, full: &Content, what: &str) -> bool {
         Err(OpenError::Damaged { .. }) => return true,
         Err(other) => panic!("{what}: {other:?}"),
     };
-    let mut all = Vec::new();
-    let read = store.load(&mut |stored| all.push(stored));
-    match read.and_then(|()| store.read(SessionNumber(1), 0, usize::MAX)) {
-        Ok(page) => {
-            assert!(&(all, page) == full, "{what}: something else is read");
-            false
-        }
-        Err(error) => {
-            assert_eq!(error.kind, StoreErrorKind::Damaged, "{what}: {error:?}");
-            true
-        }
-    }
+    let (all, page) = content(&store);
+    let is_known = |found: &Stored| full.0.contains(found);
+    assert!(all.iter().all(is_known), "{what}: something else is read");
+    assert!(page.iter().all(|found| full.1.contains(found)), "{what}: something else is read");
+    let is_less = (all.len(), page.len()) != (full.0.len(), full.1.len());
+    // A message that is damaged where only a reader of its queue looks is missing among its numbers.
+    let is_said = !store.take_findings().is_empty() || page.len() < full.1.len();
+    assert!(is_said || !is_less, "{what}: something is lost in silence");
+    is_said
 }

@@ -11,6 +11,7 @@ mod cost;
 mod damage;
 mod golden;
 mod harness;
+mod integrity;
 mod model;
 mod opening;
 mod room;

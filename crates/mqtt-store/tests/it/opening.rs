@@ -54,8 +54,9 @@ fn a_directory_that_was_not_finished_is_made_again() {
     let unfinished = scratch.path().join("db.new");
     fs::rename(&database, &unfinished).unwrap();
     fs::remove_file(unfinished.join("version")).unwrap();
+    fs::remove_file(scratch.path().join("STATE")).unwrap();
     let store = scratch.open();
-    assert!(store.report().created);
+    assert!(store.report().created && store.report().unknown);
     assert!(!unfinished.exists());
     assert_eq!(loaded(&store), []);
 }
