@@ -5,6 +5,7 @@ mod passwd;
 mod property_words;
 mod publish;
 mod serve;
+mod store;
 mod subscribe;
 mod url;
 mod values;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     passwd::PasswdArgs,
     publish::{PublishArgs, PublishPlan, Source},
     serve::{LimitArgs, ListenAddress, ServeArgs, StorageArgs},
+    store::{StoreArgs, StoreTask},
     subscribe::{Layout, SubscribeArgs, SubscribePlan},
 };
 use crate::failure::Failure;
@@ -114,6 +116,9 @@ enum Command {
     /// Add a user to a password file, or change or remove one
     #[command(after_help = passwd::NOTES)]
     Passwd(PasswdArgs),
+    /// Check, export or salvage a data directory
+    #[command(after_help = store::NOTES)]
+    Store(StoreArgs),
 }
 
 impl Command {
@@ -122,7 +127,7 @@ impl Command {
         match self {
             Self::Pub(publish) => publish.connection.quiet,
             Self::Sub(subscribe) => subscribe.connection.quiet,
-            Self::Serve(_) | Self::Passwd(_) => false,
+            Self::Serve(_) | Self::Passwd(_) | Self::Store(_) => false,
         }
     }
 
@@ -130,6 +135,7 @@ impl Command {
         match self {
             Self::Serve(serve) => crate::serve::run(&serve),
             Self::Passwd(passwd) => crate::passwd::run(&passwd),
+            Self::Store(store) => crate::store::run(&store),
             Self::Pub(publish) => crate::publish::run(&publish),
             Self::Sub(subscribe) => crate::subscribe::run(&subscribe),
         }
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn notes_fit_into_a_terminal() {
-        for notes in [serve::NOTES, publish::NOTES, subscribe::NOTES, passwd::NOTES] {
+        for notes in [serve::NOTES, publish::NOTES, subscribe::NOTES, passwd::NOTES, store::NOTES] {
             assert!(notes.lines().all(|line| line.chars().count() <= 80), "{notes}");
         }
     }

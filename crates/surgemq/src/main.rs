@@ -12,6 +12,7 @@ mod publish;
 mod runtime;
 mod serve;
 mod signals;
+mod store;
 mod subscribe;
 
 use std::process::ExitCode;

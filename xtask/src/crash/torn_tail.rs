@@ -83,6 +83,7 @@ pub(super) fn run(lab: &mut Lab, cuts: Cuts) -> Result<(), Failure> {
         return Ok(());
     }
     let sent = sent(&run);
+    forget_state(&recipe.directory)?;
     let tail = newest_file(&recipe.directory)?;
     println!("     torn tail: {} of {} bytes", tail.path.display(), tail.written);
     let (mut refused, mut seen, mut reported) = (HashSet::new(), Vec::new(), 0);
@@ -113,6 +114,18 @@ pub(super) fn run(lab: &mut Lab, cuts: Cuts) -> Result<(), Failure> {
     lab.judge(&recipe, &title, &Run::default(), seen)?;
     lab.sum_up(&title);
     Ok(())
+}
+
+/// Removes what says how far the broker was. It is not synced, so a machine that loses its power may
+/// leave an old one; with the newest, a broker refuses to start without the end of its journal.
+fn forget_state(directory: &Path) -> Result<(), Failure> {
+    let path = directory.join("STATE");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("cannot remove {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What all sessions have, each read for itself.

@@ -47,6 +47,12 @@ fn open(dir: &Path, options: StoreOptions) -> Result<Store, Failure> {
     let report = store.report();
     let state = if report.created { " (new)" } else { "" };
     cli::tell(&format_args!("data directory {}{state}", dir.display()));
+    if report.unknown {
+        tracing::warn!(
+            "the file STATE is missing or damaged: whether something else is missing in the data \
+             directory is not known; an earlier version had no such file"
+        );
+    }
     if let Some(cut) = &report.cut {
         tracing::warn!(
             journal = %cut.journal.display(), at = cut.at, bytes = cut.bytes, groups = cut.groups,

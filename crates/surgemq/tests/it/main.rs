@@ -13,5 +13,6 @@ mod messages;
 mod privacy;
 mod serve;
 mod sessions;
+mod store;
 mod usage;
 mod websocket;
