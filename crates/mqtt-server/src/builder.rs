@@ -189,7 +189,7 @@ impl ServerBuilder {
         for address in &self.listen {
             listeners.extend(bind(address, &self.websocket).await?);
         }
-        let clock = Clock::new();
+        let clock = Clock::new(self.store.as_ref().and_then(|store| store.clock()));
         let limits = self.limits;
         let room = RetainedCount {
             messages: limits.retained_messages_max,
@@ -209,6 +209,9 @@ impl ServerBuilder {
         let server = Server::new(broker, listeners, clock).map_err(BindError::Thread)?;
         let shared = server.shared();
         shared.broker.load(shared.clock.now())?;
+        if let Some(journal) = &shared.broker.journal {
+            journal.note_clock(shared.clock.mark());
+        }
         Ok(server)
     }
 }

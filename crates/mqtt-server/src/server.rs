@@ -29,7 +29,7 @@ use crate::{
     },
     local::LocalClient,
     net::{
-        clock::Clock,
+        clock::{Clock, LOOK},
         journal::Writer,
         listen::{self, Listener},
         login_turns::LoginTurns,
@@ -322,6 +322,7 @@ async fn watch_identities(shared: Arc<Shared>) {
 /// Publishes wills and ends sessions when they are due.
 async fn housekeep(shared: Arc<Shared>) {
     loop {
+        look_at_calendar(&shared);
         let next = shared.broker.handle_timeout(shared.clock.now());
         if next.is_some_and(|due| due <= shared.clock.now()) {
             // A batch at a time, others in between.
@@ -337,13 +338,26 @@ async fn housekeep(shared: Arc<Shared>) {
             *housekeeper = Some(cx.waker().clone());
             Poll::Pending
         });
-        match next {
-            None => woken.await,
-            Some(next) => {
-                let instant = shared.clock.instant(next);
-                let _ = tokio::time::timeout_at(instant, woken).await;
+        let look = tokio::time::Instant::now() + LOOK;
+        let instant = next.map_or(look, |next| shared.clock.instant(next).min(look));
+        let _ = tokio::time::timeout_at(instant, woken).await;
+    }
+}
+
+/// Says if the calendar was set, and has the store keep by how much: deadlines do not move, but
+/// whoever reads them later has to know.
+fn look_at_calendar(shared: &Arc<Shared>) {
+    let Some(set) = shared.clock.look() else { return };
+    let by_secs = set.by_millis / 1000;
+    tracing::warn!(by_secs, "the calendar was set: deadlines go by the time that passes");
+    if shared.broker.journal.is_some() {
+        let shared = shared.clone();
+        // A write may wait for the disk.
+        tokio::task::spawn_blocking(move || {
+            if let Some(journal) = &shared.broker.journal {
+                journal.note_clock(set.mark);
             }
-        }
+        });
     }
 }
 

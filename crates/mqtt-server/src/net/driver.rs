@@ -356,7 +356,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.timer = None;
             return Poll::Pending;
         };
-        let clock = self.shared.clock;
+        let clock = &self.shared.clock;
         let (timer, at) = self
             .timer
             .get_or_insert_with(|| (Box::pin(tokio::time::sleep_until(clock.instant(due))), due));

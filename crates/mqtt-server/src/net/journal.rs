@@ -54,6 +54,7 @@ impl Writer {
     pub(crate) fn stop(&mut self) {
         if let (Some(journal), Some(thread)) = (&self.shared.broker.journal, self.thread.take()) {
             journal.stop();
+            journal.note_clock(self.shared.clock.mark());
             if thread.join().is_err() {
                 tracing::error!("the journal's thread panicked");
             }

@@ -7,6 +7,7 @@
     reason = "the harness fails loudly, as tests do"
 )]
 
+mod calendar;
 mod exactly_once;
 mod flood;
 mod harness;

@@ -31,8 +31,8 @@ use std::{
 
 use mqtt_packet::ReasonCode;
 use mqtt_session::{
-    Change, InboxLimits, Ledger, Level, SessionNumber, SessionStore, StoreError, StoreErrorKind,
-    Time, WallClock,
+    Change, ClockMark, InboxLimits, Ledger, Level, SessionNumber, SessionStore, StoreError,
+    StoreErrorKind, Time, WallClock,
 };
 use parking_lot::{Condvar, Mutex};
 
@@ -166,6 +166,11 @@ impl Journal {
             lost: Mutex::default(),
             meter: Meter::default(),
         }
+    }
+
+    /// Has the store keep what the clocks show.
+    pub(crate) fn note_clock(&self, mark: ClockMark) {
+        self.store.note_clock(mark);
     }
 
     /// A number that no session had before.
