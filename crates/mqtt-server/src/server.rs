@@ -25,6 +25,7 @@ use crate::{
     core::{
         broker::{Broker, ConnectionCount, Totals},
         cause::Cause,
+        log_limit,
         login::Peer,
     },
     local::LocalClient,
@@ -222,6 +223,7 @@ impl Server {
             tasks.shutdown().await;
         }
         self.writer.stop();
+        broker.log_limit.say_left_out(self.shared.clock.now(), 0);
         let (mut sessions, mut messages) = (0, 0);
         for slot in broker.registry.all() {
             let state = slot.lock();
@@ -361,16 +363,24 @@ fn look_at_calendar(shared: &Arc<Shared>) {
     }
 }
 
-/// Publishes `$SYS`, for ever.
+/// Publishes `$SYS` and says what was left out of the log, for ever.
 async fn report(shared: Arc<Shared>) {
     let secs = shared.broker.limits.sys_interval_secs;
-    if secs == 0 {
-        return std::future::pending().await;
-    }
-    let mut ticks = tokio::time::interval(Duration::from_secs(secs.into()));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut sys = ticks(Duration::from_secs(secs.max(1).into()));
+    let mut log = ticks(Duration::from_millis(log_limit::WINDOW_MILLIS));
     loop {
-        ticks.tick().await;
-        shared.broker.publish_sys(shared.clock.now());
+        tokio::select! {
+            _ = sys.tick(), if secs > 0 => shared.broker.publish_sys(shared.clock.now()),
+            _ = log.tick() => {
+                let now = shared.clock.now();
+                shared.broker.log_limit.say_left_out(now, log_limit::WINDOW_MILLIS);
+            }
+        }
     }
+}
+
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }

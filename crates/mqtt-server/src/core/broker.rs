@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::{
     journal::{Entry, Journal, Ticket, Transaction},
     log_limit::LogLimit,
+    refusals::Refusals,
     registry::Registry,
     schedule::{Due, Schedule},
     slot::{Slot, SlotState},
@@ -45,6 +46,8 @@ pub(crate) struct Broker {
     pub(crate) connections_total: AtomicU64,
     /// Connections whose task panicked.
     pub(crate) connections_panicked: AtomicU64,
+    /// Connections that were refused, by reason.
+    pub(crate) refusals: Refusals,
     pub(crate) is_stopping: AtomicBool,
     pub(crate) log_limit: LogLimit,
     /// Logins that nobody was asked about, because there were too many.
@@ -99,6 +102,7 @@ impl Broker {
             connections: AtomicUsize::new(0),
             connections_total: AtomicU64::new(0),
             connections_panicked: AtomicU64::new(0),
+            refusals: Refusals::default(),
             is_stopping: AtomicBool::new(false),
             log_limit: LogLimit::default(),
             logins_refused: AtomicU64::new(0),

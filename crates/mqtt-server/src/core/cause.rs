@@ -7,6 +7,8 @@ use mqtt_auth::Refusal;
 use mqtt_packet::ReasonCode;
 use mqtt_session::Violation;
 
+use super::refusals::Refused;
+
 /// Why the server refuses or ends a connection.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum Cause {
@@ -51,6 +53,26 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// As what a refusal for this cause is counted.
+    pub(crate) const fn refused(self) -> Refused {
+        match self {
+            Self::ClientId => Refused::ClientId,
+            Self::AuthMethod => Refused::AuthMethod,
+            Self::Login(Refusal::BadCredentials) => Refused::BadCredentials,
+            Self::Login(Refusal::NotAuthorized) => Refused::NotAuthorized,
+            Self::Login(Refusal::Banned) => Refused::Banned,
+            Self::Will => Refused::Will,
+            Self::Identity => Refused::Identity,
+            Self::Sessions => Refused::Sessions,
+            Self::Unreadable | Self::NotStored(_) => Refused::Store,
+            Self::Login(Refusal::Unavailable)
+            | Self::Unavailable
+            | Self::Stopping
+            | Self::TakenOver => Refused::Unavailable,
+            _ => Refused::Protocol,
+        }
+    }
+
     /// The reason code, the statement and a few words.
     pub(crate) const fn why(self) -> Violation {
         let (reason, statement, what) = match self {

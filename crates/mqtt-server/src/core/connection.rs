@@ -16,7 +16,7 @@ use mqtt_auth::Exchange;
 use mqtt_packet::{PacketId, QoS, ReasonCode};
 use mqtt_session::{
     Delivery, DropReason, Ledger, Level, Output, Run, RunSpan, ServerEndpoint, ServerEvent, Time,
-    Violation, WillRequest, time::earliest,
+    WillRequest, time::earliest,
 };
 use mqtt_topics::TopicNameRef;
 
@@ -24,10 +24,12 @@ use super::{
     broker::{Broker, ConnectionCount},
     cause::Cause,
     depart::Left,
+    foreign::Foreign,
     handshake::{Arriving, LoggingIn, Opening},
     journal::{Entry, Outcome, Transaction, Unsettled},
     login::{Credentials, LoginJob, LoginStamp, Peer},
     pressure::{Answer, Pressure},
+    refusals::Refused,
     replay::Replay,
     route::{NOWHERE, Route, Routes},
     slot::{Exchanged, Report, Slot},
@@ -191,6 +193,12 @@ impl Connection {
     /// Takes whole packets out of `buf` and does what they ask for.
     pub(crate) fn handle_input(&mut self, buf: &mut BytesMut, now: Time) {
         self.now = now;
+        if matches!(self.stage, Stage::Handshake)
+            && let Some(foreign) = Foreign::recognise(buf)
+        {
+            buf.clear();
+            return self.refuse_foreign(foreign, now);
+        }
         self.renew_rights();
         let before = buf.len();
         self.endpoint.handle_input(buf, now);
@@ -351,25 +359,13 @@ impl Connection {
                     }
                 }
             }
-            ServerEvent::Failed(violation) => self.log(&violation),
-        }
-    }
-
-    fn log(&self, violation: &Violation) {
-        let peer = self.peer.address;
-        let client_id = match &self.stage {
-            Stage::Open(client) => Some(&*client.slot.client_id),
-            _ => None,
-        };
-        if self.broker.log_limit.permits(peer, self.now) {
-            tracing::info!(?peer, client_id, %violation, "closed a connection");
+            ServerEvent::Failed(violation) => self.note_violation(&violation),
         }
     }
 
     pub(super) fn leave(&mut self, cause: Cause) {
-        let why = cause.why();
-        tracing::debug!(peer = ?self.peer.address, %why, "ends a connection");
-        self.endpoint.disconnect(why);
+        self.note_leave(cause);
+        self.endpoint.disconnect(cause.why());
     }
 
     /// Moves messages from the session's inbox towards the socket, as far as there is room, and
@@ -524,8 +520,44 @@ impl Connection {
         }
     }
 
+    /// What came is not MQTT: it is told so in its own protocol.
+    fn refuse_foreign(&mut self, foreign: Foreign, now: Time) {
+        self.note_refused(Refused::OtherProtocol, &foreign.hint());
+        self.endpoint.close_with(foreign.answer());
+        self.note_end(now);
+    }
+
+    /// The transport has a protocol of its own, and the client broke it.
+    pub(crate) fn handle_transport_violation(&mut self, why: &dyn std::fmt::Display, now: Time) {
+        self.now = now;
+        match &self.stage {
+            Stage::Handshake => self.note_refused(Refused::WebSocket, why),
+            _ => self.note_violation(why),
+        }
+        self.close_transport(now);
+    }
+
+    /// The client does not take what it is sent.
+    pub(crate) fn handle_stuck(&mut self, now: Time) {
+        self.note_lost(&"it did not take what it was sent", now);
+        self.close_transport(now);
+    }
+
     /// The transport is gone.
     pub(crate) fn handle_gone(&mut self, now: Time) {
+        self.note_lost(&"the connection was lost", now);
+        self.close_transport(now);
+    }
+
+    fn note_lost(&mut self, why: &dyn std::fmt::Display, now: Time) {
+        self.now = now;
+        let is_open = matches!(&self.stage, Stage::Open(client) if client.opening.is_none());
+        if is_open && !self.endpoint.is_closed() {
+            self.note_disconnected(why);
+        }
+    }
+
+    fn close_transport(&mut self, now: Time) {
         self.endpoint.abandon();
         self.note_end(now);
     }
@@ -561,8 +593,12 @@ impl Connection {
             // Not the client's time is up, but that of the receivers that it waits for.
             return;
         }
+        self.now = now;
         if let Some(event) = self.endpoint.handle_timeout(now) {
-            self.handle_event(event, now);
+            match event {
+                ServerEvent::Failed(violation) => self.note_timeout(&violation),
+                event => self.handle_event(event, now),
+            }
             self.note_end(now);
         }
     }
@@ -600,6 +636,9 @@ impl Connection {
             Stage::Ended => Stage::Ended,
             _ => Stage::Gone,
         };
+        if matches!(over, Stage::Left) && matches!(self.stage, Stage::Open(_)) {
+            self.note_disconnected(&"the client left");
+        }
         let Stage::Open(client) = std::mem::replace(&mut self.stage, over) else { return };
         let pressure = std::mem::take(&mut self.pressure);
         self.replays = None;

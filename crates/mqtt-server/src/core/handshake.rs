@@ -11,6 +11,7 @@ use super::{
     arrive::{Arrival, Arrived},
     cause::Cause,
     connection::{Client, Connection, Renewal, Stage},
+    connection_log::Names,
     journal::{Entry, Outcome, Ticket, Transaction},
     login::{Admitted, Credentials, LoginAnswer, LoginJob, LoginStamp},
     slot::Slot,
@@ -70,11 +71,11 @@ impl Connection {
                 Version::V5 => true,
             };
             if !permitted {
-                return self.refuse(Cause::ClientId);
+                return self.refuse_unnamed(Cause::ClientId, &request);
             }
             client_id = format!("auto-{:032x}", (self.broker.entropy)()).into();
         } else if client_id.len() > limits.client_id_bytes_max {
-            return self.refuse(Cause::ClientId);
+            return self.refuse_unnamed(Cause::ClientId, &request);
         }
         let credentials = Credentials {
             client_id,
@@ -89,7 +90,7 @@ impl Connection {
                     let data = request.authentication_data.clone().unwrap_or_default();
                     Some((exchange, data))
                 }
-                None => return self.refuse(Cause::AuthMethod),
+                None => return self.refuse_unnamed(Cause::AuthMethod, &request),
             },
         };
         let job = Some(self.job(&credentials, exchange));
@@ -220,7 +221,7 @@ impl Connection {
             });
             if !permitted {
                 self.stage = Stage::Handshake;
-                return self.refuse(Cause::Will);
+                return self.refuse_unnamed(Cause::Will, &request);
             }
         }
         let arriving = Arriving { request, credentials, assigned, admitted, expiry_secs, stamp };
@@ -355,6 +356,7 @@ impl Connection {
     }
 
     fn refuse_opening(&mut self, cause: Cause, now: Time) {
+        self.note_refused(cause.refused(), &cause.why());
         self.endpoint.refuse(cause.why());
         self.note_end(now);
     }
@@ -390,9 +392,10 @@ impl Connection {
             delivery.mark == client.rules || broker.may_deliver(&client.slot, delivery)
         });
         let client_id = client.slot.client_id.clone();
+        let session_present = opening.present;
         let accept = Accept {
             session: *opening.session,
-            session_present: opening.present,
+            session_present,
             assigned_client_id: opening.assigned.then_some(&*client_id),
             session_expiry_secs: client.expiry_secs,
             requested_session_expiry_secs: opening.requested_expiry_secs,
@@ -401,16 +404,22 @@ impl Connection {
             gate,
         };
         self.endpoint.accept(accept, now);
+        self.note_connected(session_present);
         self.note_end(now);
     }
 
     pub(super) fn refuse(&mut self, cause: Cause) {
-        let why = cause.why();
-        self.endpoint.refuse(why);
+        self.note_refused(cause.refused(), &cause.why());
+        self.endpoint.refuse(cause.why());
         self.stage = Stage::Gone;
-        let peer = self.peer.address;
-        if self.broker.log_limit.permits(peer, self.now) {
-            tracing::info!(?peer, %why, "refused a connection");
-        }
+    }
+
+    /// Refuses a client whose names are in its CONNECT alone.
+    fn refuse_unnamed(&mut self, cause: Cause, request: &ConnectRequest) {
+        let client_id = Some(request.client_id.as_str());
+        let names = Names { client_id, user: request.user_name.as_deref() };
+        self.note_refused_as(cause.refused(), &cause.why(), names);
+        self.endpoint.refuse(cause.why());
+        self.stage = Stage::Gone;
     }
 }

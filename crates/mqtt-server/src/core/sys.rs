@@ -42,6 +42,8 @@ impl Broker {
             ("logins/refused", self.logins_refused.load(Ordering::Relaxed)),
             ("connections/total", self.connections_total.load(Ordering::Relaxed)),
             ("connections/panicked", self.connections_panicked.load(Ordering::Relaxed)),
+            ("connections/refused", self.refusals.iter().map(|(_, number)| number).sum()),
+            ("log/lines left out", self.log_limit.left_out()),
             ("subscriptions/count", self.routing.subscriptions() as u64),
             ("retained messages/count", retained.messages as u64),
             ("retained messages/bytes", retained.bytes as u64),
@@ -73,11 +75,15 @@ impl Broker {
             let topic = format!("messages/dropped/{}", reason.name());
             (topic, totals.ledger.dropped(reason).to_string())
         });
+        let refused = self.refusals.iter().map(|(reason, number)| {
+            (format!("connections/refused/{}", reason.name()), number.to_string())
+        });
         let numbers = numbers.map(|(topic, n)| (topic.to_owned(), n.to_string()));
         [("version".to_owned(), version.to_owned())]
             .into_iter()
             .chain(numbers)
             .chain(dropped)
+            .chain(refused)
             .collect()
     }
 }

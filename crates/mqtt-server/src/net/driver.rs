@@ -157,8 +157,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
         match self.poll_read(now, cx) {
             Ok(read) => progress |= read,
-            Err(_) => {
-                self.connection.handle_gone(now);
+            Err(error) => {
+                self.transport_failed(&error, now);
                 progress = true;
             }
         }
@@ -211,8 +211,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.connection.handle_timeout(now);
         }
         if is_due(self.write_due()) {
-            self.connection.handle_gone(now);
+            self.connection.handle_stuck(now);
             self.ending = Some(Box::new(Ending::Lingers(Linger::none(now))));
+        }
+    }
+
+    /// Nothing more can be read. A socket is gone then; a transport with a protocol of its own may
+    /// have a reason.
+    fn transport_failed(&mut self, error: &io::Error, now: Time) {
+        match error.kind() {
+            io::ErrorKind::InvalidData => self.connection.handle_transport_violation(error, now),
+            _ => self.connection.handle_gone(now),
         }
     }
 
@@ -316,7 +325,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             match self.poll_read(now, cx) {
                 Ok(true) if !self.connection.is_closed() => {}
                 Ok(_) => return,
-                Err(_) => return self.connection.handle_gone(now),
+                Err(error) => return self.transport_failed(&error, now),
             }
         }
     }

@@ -18,7 +18,9 @@ use crate::{
     core::{
         broker::{Broker, ConnectionCount},
         connection::Connection,
+        connection_log::Names,
         login::Peer,
+        refusals::Refused,
     },
     net::{
         driver::Driver,
@@ -140,12 +142,19 @@ fn start(
     tasks: &mut JoinSet<()>,
 ) {
     let stopping = shared.broker.is_stopping.load(Ordering::Relaxed);
-    let Some(count) = ConnectionCount::new(&shared.broker).filter(|_| !stopping) else { return };
+    let peer = Peer { address: Some(address), listener: listener.name.clone() };
+    let Some(count) = ConnectionCount::new(&shared.broker).filter(|_| !stopping) else {
+        if !stopping {
+            let why = "there are as many connections as there may be";
+            let now = shared.clock.now();
+            shared.broker.note_refused(Refused::Connections, &why, &peer, Names::default(), now);
+        }
+        return;
+    };
     // Without this a small packet waits for the acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let peer = Peer { address: Some(address), listener: listener.name.clone() };
     match &listener.transport {
         Transport::Tcp => tasks.spawn(drive(stream, peer, count, shared)),
         Transport::WebSocket(doorway) => {

@@ -106,7 +106,6 @@ impl<T> WebSocket<T> {
     }
 
     fn fail(&mut self, close: &Close) -> io::Error {
-        tracing::debug!(code = close.code, why = close.why, "a WebSocket is closed");
         self.close_code = close.code;
         self.stage = Stage::Failed;
         io::Error::new(io::ErrorKind::InvalidData, close.why)
@@ -124,7 +123,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
                 self.poll_out(cx).map_ok(|()| ())
             }
             Some(why) => {
-                tracing::debug!(why, "refused a WebSocket");
                 // Nobody is there who could read a Close frame.
                 self.stage = Stage::Closing;
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)))

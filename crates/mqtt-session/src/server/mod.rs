@@ -415,6 +415,13 @@ impl ServerEndpoint {
         }
     }
 
+    /// Ends a connection on which something else than MQTT came, with an answer in that protocol.
+    pub fn close_with(&mut self, answer: &[u8]) {
+        let mut out = Output::default();
+        out.tail().extend_from_slice(answer);
+        self.close(out);
+    }
+
     /// Ends the connection without another word: the transport is gone.
     pub fn abandon(&mut self) {
         self.close(Output::default());

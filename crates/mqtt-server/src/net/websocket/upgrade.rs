@@ -14,6 +14,7 @@ use tungstenite::handshake::{
 };
 
 use super::origin;
+use crate::core::foreign::Foreign;
 
 /// A request is at most this long, in bytes.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
@@ -87,6 +88,11 @@ impl Upgrade {
     }
 
     fn handle_input(&mut self, input: &[u8]) -> Option<Answer> {
+        if self.request.is_empty()
+            && let Some(answer) = refuse_foreign(input)
+        {
+            return Some(answer);
+        }
         // Only what is new can hold the end, so a request that comes byte by byte is cheap too.
         let searched = self.request.len().saturating_sub(END.len() - 1);
         self.request.extend_from_slice(input);
@@ -163,6 +169,33 @@ fn refuse((status, why): Refusal) -> Answer {
          Connection: close\r\n\r\n{why}\n"
     );
     Answer { bytes: bytes.into_bytes(), refused: Some(why) }
+}
+
+/// What begins like something else than a request is answered at once: its sender would wait for
+/// the deadline of a handshake that it does not know of.
+fn refuse_foreign(input: &[u8]) -> Option<Answer> {
+    /// CONNECT, with the flags that it has to have [MQTT-2.1.3-1].
+    const CONNECT: u8 = 0x10;
+    let (bytes, why) = match Foreign::recognise(input) {
+        Some(foreign @ (Foreign::Tls | Foreign::Proxy)) => (foreign.answer(), foreign.hint()),
+        None if input.first() == Some(&CONNECT) => (refusing_connack(input), MQTT_HINT),
+        _ => return None,
+    };
+    Some(Answer { bytes: bytes.to_vec(), refused: Some(why) })
+}
+
+const MQTT_HINT: &str = "MQTT over TCP at a port that speaks MQTT over WebSocket; let the client \
+                         use WebSocket, or connect to a tcp:// listener";
+
+/// Server unavailable, in the form of the version that a CONNECT asks for, as far as it is here.
+fn refusing_connack(connect: &[u8]) -> &'static [u8] {
+    const NAME: &[u8] = b"\0\x04MQTT";
+    const V5: u8 = 5;
+    let name = connect.windows(NAME.len()).position(|window| window == NAME);
+    match name.and_then(|at| connect.get(at + NAME.len())) {
+        Some(&V5) => b"\x20\x03\0\x88\0",
+        _ => b"\x20\x02\0\x03",
+    }
 }
 
 #[cfg(test)]
@@ -359,6 +392,23 @@ mod tests {
     }
 
     #[test]
+    fn other_protocols_are_answered_at_once() {
+        for (input, answer) in [
+            (&b"\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0"[..], &b"\x20\x02\0\x03"[..]),
+            (b"\x10\x0d\0\x04MQTT\x05\x02\0\0\0\0\0", b"\x20\x03\0\x88\0"),
+            (b"\x10\x0c\0\x06MQIsdp\x03", b"\x20\x02\0\x03"),
+            (b"\x10", b"\x20\x02\0\x03"),
+            (b"\x16\x03\x01\x02\0\x01", b"\x15\x03\x01\0\x02\x02\x28"),
+            (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n", b""),
+        ] {
+            let mut upgrade = Upgrade::new(Arc::new(doorway()), false);
+            let said = upgrade.handle_input(input).unwrap();
+            assert_eq!(said.bytes, answer, "{input:?}");
+            assert!(said.refused.is_some());
+        }
+    }
+
+    #[test]
     fn what_is_no_handshake_is_refused() {
         let long = format!("GET /mqtt HTTP/1.1\r\nX: {}", "x".repeat(8 * 1024));
         let many = format!("GET /mqtt HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(1000));
@@ -366,7 +416,6 @@ mod tests {
             ("GET /mqtt HTTP/1.1\r\nHost: h\r\n\r\n", "400"),
             ("GET /mqtt HTTP/1.0\r\n\r\n", "400"),
             ("POST /mqtt HTTP/1.1\r\n\r\n", "400"),
-            ("\u{10}\0\u{4}MQTT\r\n\r\n", "400"),
             ("GET /mqtt HTTP/1.1\r\n\r\nmore", "400"),
             (&many, "400"),
             (&long, "431"),
