@@ -93,6 +93,12 @@ impl AclFile {
         Ok(Self { path: None, rules: RwLock::new(rules), generation: AtomicU64::new(0) })
     }
 
+    /// Whether no rule permits anything, as in an empty file.
+    #[must_use]
+    pub fn permits_nothing(&self) -> bool {
+        self.rules.read().all().all(|rule| rule.access().denies())
+    }
+
     /// Loads the file anew. On success all new rules are in force and
     /// [`generation`](Authorizer::generation) has grown; on any error the old rules stay, whole.
     ///

@@ -128,6 +128,12 @@ impl PasswordFile {
         self.users.read().by_name.contains_key(user_name)
     }
 
+    /// Whether there is no user in the file, as it was loaded last: nobody can log in then.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.read().by_name.is_empty()
+    }
+
     /// How often the users were loaded anew. It grows after the new ones are in force.
     #[must_use]
     pub fn generation(&self) -> u64 {

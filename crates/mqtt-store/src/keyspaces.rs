@@ -108,6 +108,7 @@ impl Keyspaces {
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes.max(JOURNAL_BYTES_MIN))
             .worker_threads(options.threads.max(1))
+            .max_cached_files(Some(options.open_files.max(1)))
             .open()?;
         // The engine makes what is missing, and it would be empty.
         if database.keyspace_count() != 0 && database.keyspace_count() != KEYSPACES {

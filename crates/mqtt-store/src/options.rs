@@ -20,6 +20,9 @@ pub struct StoreOptions {
     /// asked for. Groups without messages for a queue may use half of it, and groups that only
     /// forget things three quarters.
     pub reserve_bytes: u64,
+    /// How many files of tables are kept open for the next read. More are open for a moment while
+    /// tables are merged.
+    pub open_files: usize,
     /// How many threads write tables and merge them.
     pub threads: usize,
 }
@@ -33,6 +36,7 @@ impl Default for StoreOptions {
             journal_bytes: 128 * MIB,
             apart_bytes: 4096,
             reserve_bytes: 64 * MIB,
+            open_files: 900,
             threads: 1,
         }
     }

@@ -32,6 +32,13 @@ impl Room {
         Ok(asked)
     }
 
+    /// Refuses if messages would be refused now.
+    pub(crate) fn check_for_messages(&mut self) -> Result<(), StoreError> {
+        let Ok(found) = self.look() else { return Ok(()) };
+        let reserve = self.reserve(found);
+        if found.free < reserve { Err(self.full(found.free, reserve)) } else { Ok(()) }
+    }
+
     /// What has to stay free when these changes are made. Messages may be refused first; who forgets
     /// things makes room, and is refused last.
     fn reserve_for(&self, found: Found, changes: &[Change]) -> u64 {

@@ -125,6 +125,14 @@ impl Store {
         &self.report
     }
 
+    /// Whether there is room on the file system to keep messages.
+    ///
+    /// # Errors
+    /// There is none: messages for sessions in the store would be refused now.
+    pub fn check_room(&self) -> Result<(), StoreError> {
+        self.inner.lock().room.check_for_messages()
+    }
+
     /// How many messages are kept outside of the queues, because several sessions share them or
     /// because they are large. Goes through all of them.
     ///

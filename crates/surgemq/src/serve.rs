@@ -11,7 +11,7 @@ use std::{io, process::ExitCode, thread};
 use mqtt_server::{BindError, Server, ServerHandle, ShutdownReport};
 use tokio::{sync::oneshot, task::JoinSet};
 
-use self::access::Access;
+use self::{access::Access, descriptors::Descriptors};
 use crate::{
     cli::{self, ListenAddress, ServeArgs},
     failure::Failure,
@@ -25,19 +25,19 @@ use crate::{
 /// It could not be started: an address, a file or an option is not what it should be.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
     log::start(&arguments.log)?;
-    descriptors::raise();
+    let descriptors = Descriptors::raise();
     private_files::set();
     let workers = arguments.worker_threads.map_or_else(runtime::default_workers, usize::from);
-    runtime::block_on(workers, serve(arguments))?
+    runtime::block_on(workers, serve(arguments, descriptors))?
 }
 
-async fn serve(arguments: &ServeArgs) -> Result<ExitCode, Failure> {
+async fn serve(arguments: &ServeArgs, descriptors: Descriptors) -> Result<ExitCode, Failure> {
     let deaf = |error| Failure::new(format!("cannot listen for signals: {error}"));
     let mut stop = Stop::on_signals().map_err(deaf)?;
     let reload = Reload::on_signals().map_err(deaf)?;
     let ignored = Ignored::on_signals().map_err(deaf)?;
     let access = Access::load(arguments)?;
-    let server = bind(arguments, &access).await?;
+    let server = bind(arguments, &access, descriptors).await?;
     let addresses = server.local_addrs().map_err(|error| {
         Failure::new(format!("the operating system does not say where it listens: {error}"))
     })?;
@@ -120,17 +120,25 @@ async fn say_what_is_ignored(mut ignored: Ignored) {
     }
 }
 
-async fn bind(arguments: &ServeArgs, access: &Access) -> Result<Server, Failure> {
-    let mut builder = Server::builder().limits(limits::limits(&arguments.limits));
+async fn bind(
+    arguments: &ServeArgs,
+    access: &Access,
+    descriptors: Descriptors,
+) -> Result<Server, Failure> {
+    let for_store = if arguments.storage.in_memory { 0 } else { descriptors.for_store() };
+    let mut builder = storage::apply(Server::builder(), &arguments.storage, for_store)?;
+    let mut limits = limits::limits(&arguments.limits);
+    // What the store has open by now is counted.
+    let asked = arguments.limits.max_connections;
+    descriptors.cut_connections(&mut limits, asked, arguments.listen.len(), for_store)?;
     builder = access
-        .apply(builder)
+        .apply(builder.limits(limits))
         .websocket_origins(&arguments.websocket_origin)
         .websocket_paths(&arguments.websocket_path)
         .websocket_takes_any_protocol(arguments.websocket_any_protocol);
     for address in &arguments.listen {
         builder = builder.listen(address.to_string());
     }
-    builder = storage::apply(builder, &arguments.storage)?;
     builder.bind().await.map_err(|error| explain(&error, &arguments.listen))
 }
 

@@ -14,6 +14,11 @@ pub(super) struct RuleSet {
 }
 
 impl RuleSet {
+    /// The rules for everybody.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.users.values().chain([&self.anonymous, &self.patterns]).flatten()
+    }
+
     pub(super) fn parse(text: &str, path: Option<&Path>) -> Result<Self, LoadError> {
         let mut rules = Self::default();
         let mut section = Section::Anonymous;

@@ -51,6 +51,17 @@ impl Access {
         for warning in self.passwords.iter().flat_map(|passwords| passwords.warnings()) {
             tracing::warn!("{warning}");
         }
+        if self.passwords.as_ref().is_some_and(|passwords| passwords.is_empty()) {
+            tracing::warn!(
+                "--password-file: there is no user in the file, so nobody can log in; add one with \
+                 `surgemq passwd`"
+            );
+        }
+        if self.rules.as_ref().is_some_and(|rules| rules.permits_nothing()) {
+            tracing::warn!(
+                "--acl-file: no rule permits anything, so nobody may publish or subscribe"
+            );
+        }
     }
 
     /// Hands them to the server.

@@ -21,6 +21,7 @@ use crate::{
 pub(super) fn apply(
     builder: ServerBuilder,
     arguments: &StorageArgs,
+    open_files: usize,
 ) -> Result<ServerBuilder, Failure> {
     let (level, topics) = (arguments.durability, arguments.durability_of.clone());
     let builder = builder.durability(Durability { level, topics });
@@ -38,6 +39,7 @@ pub(super) fn apply(
     };
     let mut options = StoreOptions::default();
     options.memtable_bytes = arguments.store_memtable.unwrap_or(options.memtable_bytes);
+    options.open_files = open_files;
     let store = open(&dir, options)?;
     Ok(builder.sessions(Arc::new(store)))
 }
@@ -58,6 +60,9 @@ fn open(dir: &Path, options: StoreOptions) -> Result<Store, Failure> {
             journal = %cut.journal.display(), at = cut.at, bytes = cut.bytes, groups = cut.groups,
             "cut off the end of a journal: it was not written to its end when the broker died"
         );
+    }
+    if let Err(error) = store.check_room() {
+        tracing::warn!("{error}; until then messages for sessions that are kept are refused");
     }
     Ok(store)
 }

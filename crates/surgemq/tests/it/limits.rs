@@ -2,7 +2,7 @@
 
 use crate::harness::Broker;
 #[cfg(target_os = "linux")]
-use crate::harness::Process;
+use crate::harness::{Process, data_dir};
 
 #[test]
 fn a_message_above_the_limit_is_refused() {
@@ -55,4 +55,61 @@ fn it_may_open_as_many_descriptors_as_the_system_lets_it() {
     assert_eq!(numbers, ["500", "500"]);
     broker.signal("TERM");
     assert_eq!(broker.finish().code, Some(0));
+}
+
+/// More clients than descriptors, that say nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn silent_connections_leave_the_broker_what_it_needs() {
+    use std::{io::Read, net::TcpStream, time::Duration};
+
+    let dir = data_dir("few_descriptors");
+    let mut broker = Process::start_by_shell(&format!(
+        "ulimit -n 80 && exec \"$0\" serve --listen 127.0.0.1:0 --max-connections 1000 \
+         --sys-interval 1 --data-dir {}",
+        dir.display()
+    ));
+    let said = broker.wait_for_error_text("listening on tcp://127.0.0.1:");
+    let cut = said.lines().find(|line| line.contains("--max-connections")).expect("a line");
+    let room = cut.split("no more than ").nth(1).and_then(|rest| rest.split(' ').next());
+    let room: usize = room.expect("a number").parse().expect("a number");
+    assert!((5..60).contains(&room), "{cut}");
+    let port = broker.ports()[0];
+    let tool = |line: &str| Process::start(&format!("{line} -h 127.0.0.1 -p {port}"));
+
+    let mut kept = tool("sub -d -V 5 -i kept -c -x 1000 -q 1 -t a -C 2");
+    kept.wait_for_error_text("subscribed to");
+    let silent: Vec<_> = (1..room)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).expect("the port is open"))
+        .collect();
+    // Those beyond are closed at once, and as often as they come.
+    for _ in 0..200 {
+        let mut one = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
+        one.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        assert!(matches!(one.read(&mut [0]), Ok(0) | Err(_)), "it is closed");
+    }
+    broker.wait_for_error_text("there are as many connections as there may be");
+    // The store can still open what it needs, and the connection that is there goes on.
+    drop(silent);
+    for number in ["1", "2"] {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while tool(&format!("pub -V 5 -t a -q 1 -m {number}")).finish().code != Some(0) {
+            assert!(std::time::Instant::now() < deadline, "silent connections are gone by then");
+        }
+    }
+    assert_eq!(kept.finish().stdout, b"1\n2\n");
+    broker.signal("TERM");
+    let finished = broker.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let refusals = finished.stderr.lines().filter(|line| line.contains("refused a connection"));
+    assert!(refusals.count() < 20, "{}", finished.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_few_descriptors_are_refused_at_the_start() {
+    let broker = Process::start_by_shell(
+        "ulimit -n 30 && exec \"$0\" serve --listen 127.0.0.1:0 --in-memory",
+    );
+    broker.finish().expect_failure(1, "raise the limit, for example with `ulimit -n`");
 }

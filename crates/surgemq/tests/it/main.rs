@@ -4,6 +4,7 @@
 
 mod durable;
 mod harness;
+mod incidents;
 mod limits;
 #[cfg(target_os = "linux")]
 mod log;
