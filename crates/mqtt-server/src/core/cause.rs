@@ -59,7 +59,7 @@ impl Cause {
             Self::ClientId => Refused::ClientId,
             Self::AuthMethod => Refused::AuthMethod,
             Self::Login(Refusal::BadCredentials) => Refused::BadCredentials,
-            Self::Login(Refusal::NotAuthorized) => Refused::NotAuthorized,
+            Self::Login(Refusal::NotAuthorized) | Self::Revoked => Refused::NotAuthorized,
             Self::Login(Refusal::Banned) => Refused::Banned,
             Self::Will => Refused::Will,
             Self::Identity => Refused::Identity,

@@ -16,7 +16,9 @@ their messages and retained messages are kept in --data-dir, and a message that
 such a session waits for is acknowledged when it is on the disk there. On SIGHUP
 it loads the files of --password-file and --acl-file anew, and ends connections
 of users who are gone or have another password; a file that is not in order is
-named in the log, and what was loaded before stays in force.
+named in the log, and what was loaded before stays in force. SIGUSR1 and SIGUSR2
+mean nothing. The log tells of refused clients at warn, and of all that come and
+go at info; lines that repeat are left out and counted.
 
 Without --password-file everyone may connect if every listener is on loopback;
 elsewhere the broker does not start unless --allow-anonymous says so. Without

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(target_os = "linux")]
+use crate::harness::data_dir;
 use crate::harness::{Broker, Process, scratch};
 
 /// How long a socket may take on a machine that is busy with other things.
@@ -178,4 +180,40 @@ fn files_that_let_nobody_do_anything_are_said() {
     let mut broker = Broker::start(&format!("--password-file {users} --acl-file {rules}"));
     broker.wait_for_error_text("no user in the file, so nobody can log in");
     broker.wait_for_error_text("no rule permits anything");
+}
+
+/// A small file system in memory; unmounted when it is dropped.
+#[cfg(target_os = "linux")]
+struct SmallDisk(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What is left of it is memory of a few MiB, and is mounted over by the next run.
+        std::process::Command::new("umount").arg(&self.0).status().ok();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_start_without_room_is_said() {
+    const MIB: usize = 1024 * 1024;
+    let place = data_dir("no_room");
+    std::fs::create_dir_all(&place).expect("a directory");
+    let mut mount = std::process::Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(&place);
+    if !mount.output().is_ok_and(|done| done.status.success()) {
+        // Only who may mount can have a disk of this size.
+        return;
+    }
+    let disk = SmallDisk(place);
+    let options = format!("--data-dir {}", disk.0.join("data").display());
+    let broker = Broker::start(&options);
+    broker.signal("TERM");
+    assert!(!broker.finish().stderr.contains("no room"), "three quarters are free");
+    std::fs::write(disk.0.join("other"), vec![1; 7 * MIB]).expect("there is room for it");
+    let mut broker = Broker::start(&options);
+    broker.wait_for_error_text("no room to keep messages in");
+    broker.signal("TERM");
+    assert_eq!(broker.finish().code, Some(0));
 }
