@@ -260,6 +260,11 @@ impl Flights {
         Some(mark)
     }
 
+    /// What an identifier waits for; `None` if it is free.
+    pub(crate) fn awaits(&self, id: PacketId) -> Option<Awaits> {
+        self.places.get(self.index(id))?.awaits
+    }
+
     /// Frees an identifier, whatever it waits for.
     pub(crate) fn remove(&mut self, id: PacketId) -> Option<u64> {
         let mark = self.finish(id, |_| true);

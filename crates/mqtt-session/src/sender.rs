@@ -26,6 +26,7 @@ use crate::{
     store::{Progress, Settled},
     time::{Time, earliest},
     transmit::{Header, Transmit, Written, send_qos0},
+    violation::Violation,
 };
 
 /// A run with larger packets than this is not copied whole: their payloads are referenced.
@@ -72,6 +73,20 @@ pub struct Acknowledged {
     pub reason: ReasonCode,
     /// [`Delivery::mark`] of the message.
     pub mark: u64,
+}
+
+/// PUBACK for a message of QoS 2, PUBREC or PUBCOMP for one of QoS 1, PUBCOMP before PUBREL: the two
+/// sides do not mean the same message.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) struct Mismatch;
+
+impl From<Mismatch> for Violation {
+    /// 5.0 calls it a Protocol Error, as it does not fit the state of the session; before, it is a
+    /// violation like others [MQTT-4.8.0-1].
+    fn from(_: Mismatch) -> Self {
+        let what = "an acknowledgement of another kind than its message waits for";
+        Self::protocol("MQTT-4.13.1-1", what)
+    }
 }
 
 impl Sender {
@@ -463,7 +478,7 @@ impl Sender {
         id: PacketId,
         reason: ReasonCode,
         tx: &mut Transmit<'_>,
-    ) -> Option<Acknowledged> {
+    ) -> Result<Option<Acknowledged>, Mismatch> {
         self.finish(id, Awaits::PubAck, reason, tx)
     }
 
@@ -474,13 +489,9 @@ impl Sender {
         id: PacketId,
         reason: ReasonCode,
         tx: &mut Transmit<'_>,
-    ) -> Option<Acknowledged> {
-        if reason.is_error() {
-            let refused = self.finish(id, Awaits::PubRec, reason, tx);
-            if refused.is_none() && self.flights.release(id) == Some(Awaits::PubComp) {
-                tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
-            }
-            return refused;
+    ) -> Result<Option<Acknowledged>, Mismatch> {
+        if reason.is_error() && self.flights.awaits(id) == Some(Awaits::PubRec) {
+            return self.finish(id, Awaits::PubRec, reason, tx);
         }
         match self.flights.release(id) {
             Some(Awaits::PubRec) => {
@@ -488,11 +499,13 @@ impl Sender {
                 tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS);
             }
             Some(Awaits::PubComp) => tx.ack(PacketType::PubRel, id, ReasonCode::SUCCESS),
+            // A refusal of what is not there needs no answer.
+            None if reason.is_error() => {}
             // Not an identifier of a QoS 2 message: PUBREL tells the peer to forget it.
             None => tx.ack(PacketType::PubRel, id, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND),
-            Some(_) => {}
+            Some(_) => return Err(Mismatch),
         }
-        None
+        Ok(None)
     }
 
     /// PUBCOMP came. Its reason does not matter: 0x92 says that the peer had forgotten the identifier,
@@ -502,7 +515,7 @@ impl Sender {
         &mut self,
         id: PacketId,
         tx: &mut Transmit<'_>,
-    ) -> Option<Acknowledged> {
+    ) -> Result<Option<Acknowledged>, Mismatch> {
         self.finish(id, Awaits::PubComp, ReasonCode::SUCCESS, tx)
     }
 
@@ -513,8 +526,11 @@ impl Sender {
         awaits: Awaits,
         reason: ReasonCode,
         tx: &mut Transmit<'_>,
-    ) -> Option<Acknowledged> {
-        let mark = self.flights.finish(packet_id, |held| held == awaits)?;
+    ) -> Result<Option<Acknowledged>, Mismatch> {
+        let Some(mark) = self.flights.finish(packet_id, |held| held == awaits) else {
+            // An identifier that is free may have been acknowledged twice, which does no harm.
+            return if self.flights.awaits(packet_id).is_none() { Ok(None) } else { Err(Mismatch) };
+        };
         self.progressed = true;
         self.in_flight = self.in_flight.saturating_sub(1);
         if reason.is_error() {
@@ -522,7 +538,7 @@ impl Sender {
         } else {
             tx.done.delivered += 1;
         }
-        Some(Acknowledged { packet_id, reason, mark })
+        Ok(Some(Acknowledged { packet_id, reason, mark }))
     }
 
     /// An identifier for a SUBSCRIBE or UNSUBSCRIBE; `None` if all are in use.

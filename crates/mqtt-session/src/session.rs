@@ -9,7 +9,7 @@ use crate::{
     ledger::{DropReason, Ledger},
     receiver::Receiver,
     run::Run,
-    sender::{Acknowledged, Sender},
+    sender::{Acknowledged, Mismatch, Sender},
     store::Progress,
     time::Time,
     transmit::Transmit,
@@ -122,7 +122,7 @@ impl Session {
         id: PacketId,
         reason: ReasonCode,
         tx: &mut Transmit<'_>,
-    ) -> Option<Acknowledged> {
+    ) -> Result<Option<Acknowledged>, Mismatch> {
         match packet {
             PacketType::PubAck => self.sender.handle_puback(id, reason, tx),
             PacketType::PubRec => self.sender.handle_pubrec(id, reason, tx),
@@ -130,7 +130,7 @@ impl Session {
             _ => {
                 let known = self.receiver.release(id);
                 tx.ack(PacketType::PubComp, id, known);
-                None
+                Ok(None)
             }
         }
     }

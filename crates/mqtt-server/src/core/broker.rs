@@ -42,7 +42,10 @@ pub(crate) struct Broker {
     pub(crate) schedule: Arc<Schedule>,
     /// Makes client identifiers that nobody can guess.
     pub(crate) entropy: fn() -> u128,
+    /// Sockets, whether or not a client was let in.
     pub(crate) connections: AtomicUsize,
+    /// Clients that have a connection and their session.
+    pub(crate) clients: AtomicUsize,
     pub(crate) connections_total: AtomicU64,
     /// Connections whose task panicked.
     pub(crate) connections_panicked: AtomicU64,
@@ -82,7 +85,11 @@ pub(crate) struct Parts {
 }
 
 impl Broker {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        // A server that keeps no retained message says so [MQTT-3.2.2-13].
+        let keeps_retained =
+            parts.limits.retained_messages_max > 0 && parts.limits.retained_bytes_max > 0;
+        parts.limits.protocol.retain_available &= keeps_retained;
         let limits = parts.limits.queue;
         let schedule: Arc<Schedule> = Arc::default();
         let journal = |store| Box::new(Journal::new(store, limits, parts.clock, schedule.clone()));
@@ -100,6 +107,7 @@ impl Broker {
             schedule,
             entropy: parts.entropy,
             connections: AtomicUsize::new(0),
+            clients: AtomicUsize::new(0),
             connections_total: AtomicU64::new(0),
             connections_panicked: AtomicU64::new(0),
             refusals: Refusals::default(),

@@ -9,7 +9,12 @@
 //! The contract: after each `handle_*`, run what [`Connection::poll_login`] asks for, call
 //! [`Connection::take_deliveries`], and write the output. Nothing here waits.
 
-use std::{collections::VecDeque, num::NonZeroU32, sync::Arc, task::Waker};
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
 
 use bytes::BytesMut;
 use mqtt_auth::Exchange;
@@ -649,6 +654,9 @@ impl Connection {
         report.done += done;
         report.held = session.held();
         let was_let_in = opening.is_none();
+        if was_let_in {
+            self.broker.clients.fetch_sub(1, Ordering::Relaxed);
+        }
         let (mut session, will) = match opening {
             // The client was never let in: everything is as it was.
             Some(opening) => (*opening.session, None),

@@ -1,6 +1,9 @@
 //! From CONNECT to an open session: who the client is, and which session is its own.
 
-use std::{sync::Arc, task::Waker};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
 
 use mqtt_auth::{Exchange, Step};
 use mqtt_packet::{ReasonCode, Version};
@@ -231,7 +234,7 @@ impl Connection {
     /// Tries to get the session; `waker` is woken when it is worth another try.
     pub(crate) fn poll_arrival(&mut self, waker: Option<&Waker>, now: Time) {
         let Stage::Arriving(arriving) = &self.stage else { return };
-        if self.broker.is_stopping.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.broker.is_stopping.load(Ordering::Relaxed) {
             // CONNACK knows no reason of its own for that.
             return self.refuse(Cause::Unavailable);
         }
@@ -364,6 +367,7 @@ impl Connection {
     fn let_in(&mut self, now: Time) {
         let Stage::Open(client) = &mut self.stage else { return };
         let Some(mut opening) = client.opening.take() else { return };
+        self.broker.clients.fetch_add(1, Ordering::Relaxed);
         let gate = match (&self.broker.journal, client.slot.number) {
             (None, _) => Gate::Open,
             (Some(_), None) => Gate::Repeats,

@@ -154,9 +154,15 @@ impl Connection {
         };
         let first = PacketType::Unsubscribe.first_byte();
         let Ok(unsubscribe) = Unsubscribe::parse(first, body, version) else { return };
+        let levels_max = self.broker.limits.protocol.topic_levels_max;
+        let is_bad = |text| SubscriptionFilter::parse_with_limit(text, levels_max).is_err();
+        // Before 5.0 UNSUBACK has no way to say no, and the packet is a violation as a whole
+        // [MQTT-4.7.1-3], [MQTT-4.8.0-1].
+        if !version.is_v5() && unsubscribe.filters.iter().any(is_bad) {
+            return self.leave(Cause::Filter);
+        }
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for text in unsubscribe.filters.iter() {
-            let levels_max = self.broker.limits.protocol.topic_levels_max;
             match SubscriptionFilter::parse_with_limit(text, levels_max) {
                 Ok(filter) => {
                     slot.lock().subscriptions.remove(text);
@@ -185,8 +191,8 @@ impl Connection {
     }
 }
 
-/// What is not a filter is refused by its reason code where the version has one. An empty filter,
-/// and any bad one from a 3.1 client, which has no failure code, ends the connection.
+/// What is not a filter is refused by its reason code where the version has one. Any bad one from a 3.1
+/// client, which has no failure code, ends the connection. An empty one does not come this far.
 fn refuse_filter(error: &TopicError, version: Version) -> Result<ReasonCode, Cause> {
     match version {
         Version::V5 => Ok(ReasonCode::TOPIC_FILTER_INVALID),

@@ -24,7 +24,8 @@ impl Broker {
                 expires_at: None,
             });
             if let Ok(run) = run {
-                let mut traffic = Traffic { published: 1, ..Traffic::default() };
+                // No client sent it.
+                let mut traffic = Traffic::default();
                 self.publish(None, &run, now, &mut traffic);
                 self.count(traffic);
             }
@@ -33,13 +34,14 @@ impl Broker {
 
     fn sys_values(&self, now: Time) -> Vec<(String, String)> {
         let totals = self.totals();
-        let connected = self.connections.load(Ordering::Relaxed);
+        let connections = self.connections.load(Ordering::Relaxed);
         let retained = self.retained.count();
         let numbers = [
             ("uptime", now.as_millis() / 1000),
-            ("clients/connected", connected as u64),
+            ("clients/connected", self.clients.load(Ordering::Relaxed) as u64),
             ("clients/total", self.registry.len() as u64),
             ("logins/refused", self.logins_refused.load(Ordering::Relaxed)),
+            ("connections/count", connections as u64),
             ("connections/total", self.connections_total.load(Ordering::Relaxed)),
             ("connections/panicked", self.connections_panicked.load(Ordering::Relaxed)),
             ("connections/refused", self.refusals.iter().map(|(_, number)| number).sum()),

@@ -8,6 +8,7 @@
 )]
 
 mod calendar;
+mod decisions;
 mod exactly_once;
 mod flood;
 mod harness;

@@ -12,7 +12,7 @@ use super::{Gate, Link, Role, RunSpan, SHORT_ACK};
 use crate::{
     receiver::Admission,
     run::{MessageParts, Run},
-    sender::Acknowledged,
+    sender::{Acknowledged, Mismatch},
     time::Time,
     violation::Violation,
 };
@@ -99,7 +99,7 @@ impl Link {
             if span.is_some() {
                 return Ok(Some(Step::Next));
             }
-            if self.role == Role::Server && self.short_acks(now) {
+            if self.role == Role::Server && self.short_acks(now)? {
                 return Ok(Some(Step::Done));
             }
             return self.control(header.first, place, header.header_len, now).map(Some);
@@ -284,24 +284,30 @@ impl Link {
     }
 
     /// Acknowledgements that are an identifier and nothing else, one behind the other, as nearly all
-    /// of them come. Answers false if there is none.
-    fn short_acks(&mut self, now: Time) -> bool {
+    /// of them come. Returns false if there is none.
+    fn short_acks(&mut self, now: Time) -> Result<bool, Mismatch> {
         let input = std::mem::take(&mut self.input);
         let rest = input.get(self.at..).unwrap_or_default();
-        let used = self.transmit(now, |session, tx| {
-            let (mut used, mut has_finished) = (0, false);
+        let (used, mismatch) = self.transmit(now, |session, tx| {
+            let (mut used, mut has_finished, mut mismatch) = (0, false, None);
             while let Some((packet, id)) = rest.get(used..).and_then(short_ack) {
                 used += SHORT_ACK;
-                has_finished |= session.handle_ack(packet, id, ReasonCode::SUCCESS, tx).is_some();
+                match session.handle_ack(packet, id, ReasonCode::SUCCESS, tx) {
+                    Ok(finished) => has_finished |= finished.is_some(),
+                    Err(found) => {
+                        mismatch = Some(found);
+                        break;
+                    }
+                }
             }
             if has_finished {
                 session.sender.pump(tx);
             }
-            used
+            (used, mismatch)
         });
         self.at += used;
         self.input = input;
-        used > 0
+        mismatch.map_or(Ok(used > 0), Err)
     }
 
     fn control(
@@ -327,12 +333,12 @@ impl Link {
         }
         let (id, reason) = (ack.packet_id, ack.reason);
         let acknowledged = self.transmit(now, |session, tx| {
-            let acknowledged = session.handle_ack(packet, id, reason, tx);
+            let acknowledged = session.handle_ack(packet, id, reason, tx)?;
             if acknowledged.is_some() {
                 session.sender.pump(tx);
             }
-            acknowledged
-        });
+            Ok::<_, Mismatch>(acknowledged)
+        })?;
         Ok(match acknowledged.filter(|_| self.role == Role::Client) {
             Some(acknowledged) => Step::Alone(Incoming::Acknowledged(acknowledged)),
             None => Step::Done,

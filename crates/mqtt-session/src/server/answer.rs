@@ -8,6 +8,10 @@ use mqtt_packet::{
 use super::{Accept, ConnectRequest, ServerConfig};
 use crate::{negotiated::Negotiated, output::Output, violation::Violation};
 
+/// A larger Maximum Packet Size is not announced: it is hardly a limit, as no packet has more than five
+/// bytes more, and clients refuse it as too large (paho).
+const ANNOUNCED_SIZE_MAX: u32 = 268_435_455;
+
 impl ServerConfig {
     pub(super) fn negotiate(&self, request: &ConnectRequest) -> Negotiated {
         Negotiated {
@@ -16,7 +20,11 @@ impl ServerConfig {
             maximum_packet_size: request.maximum_packet_size,
             topic_alias_maximum: request.topic_alias_maximum,
             problem_information: request.request_problem_information,
-            keep_alive_secs: self.server_keep_alive_secs.unwrap_or(request.keep_alive_secs),
+            // An older client cannot be told: it keeps to its own.
+            keep_alive_secs: self
+                .server_keep_alive_secs
+                .filter(|_| request.version.is_v5())
+                .unwrap_or(request.keep_alive_secs),
         }
     }
 
@@ -32,7 +40,8 @@ impl ServerConfig {
             receive_maximum: Some(self.receive_maximum),
             maximum_qos: (self.maximum_qos < QoS::ExactlyOnce).then_some(self.maximum_qos),
             retain_available: (!self.retain_available).then_some(false),
-            maximum_packet_size: Some(self.maximum_packet_size),
+            maximum_packet_size: Some(self.maximum_packet_size)
+                .filter(|size| *size <= ANNOUNCED_SIZE_MAX),
             assigned_client_identifier: accept.assigned_client_id,
             topic_alias_maximum: Some(self.topic_alias_maximum),
             wildcard_subscription_available: (!self.wildcards_available).then_some(false),

@@ -13,7 +13,7 @@ pub struct ServerConfig {
     pub packet_timeout_millis: u64,
     /// The largest CONNECT that is read, in bytes. Nothing else is read before it.
     pub connect_bytes_max: u32,
-    /// The largest packet that is read, in bytes, header included.
+    /// The largest packet that is read, in bytes, header included. Announced up to 268,435,455.
     pub maximum_packet_size: u32,
     /// How many QoS 1 and 2 messages a 5.0 client may have unacknowledged; enforced with 0x93.
     pub receive_maximum: u16,
@@ -33,8 +33,8 @@ pub struct ServerConfig {
     pub subscription_identifiers_available: bool,
     /// Whether `$share` works.
     pub shared_subscriptions_available: bool,
-    /// A Keep Alive that overrides what 5.0 clients ask for, and that holds for all others too,
-    /// in seconds [MQTT-3.2.2-21].
+    /// A Keep Alive that overrides what 5.0 clients ask for, in seconds [MQTT-3.2.2-21]. Older clients
+    /// cannot be told of it: their own counts.
     pub server_keep_alive_secs: Option<u16>,
 }
 

@@ -32,8 +32,14 @@ impl Open {
                 self.write(&Packet::PingResp);
                 Ok(None)
             }
-            Packet::Subscribe(_) => Ok(Some(ServerEvent::Subscribe(body))),
-            Packet::Unsubscribe(_) => Ok(Some(ServerEvent::Unsubscribe(body))),
+            Packet::Subscribe(subscribe) => {
+                check_filters(subscribe.filters.iter().map(|(filter, _)| filter))?;
+                Ok(Some(ServerEvent::Subscribe(body)))
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                check_filters(unsubscribe.filters.iter())?;
+                Ok(Some(ServerEvent::Unsubscribe(body)))
+            }
             Packet::Disconnect(disconnect) => self.left(&disconnect).map(Some),
             Packet::Auth(auth) => {
                 check_method(&auth, self.method())?;
@@ -128,6 +134,15 @@ impl Open {
         let what = "no packet within 1.5 times the keep-alive";
         Violation::new(ReasonCode::KEEP_ALIVE_TIMEOUT, "MQTT-3.1.2-22", what)
     }
+}
+
+/// A packet with an empty filter is malformed [MQTT-4.7.3-1]: nothing of it is done.
+fn check_filters<'a>(mut filters: impl Iterator<Item = &'a str>) -> Result<(), Violation> {
+    if filters.any(str::is_empty) {
+        let what = "an empty topic filter";
+        return Err(Violation::new(ReasonCode::MALFORMED_PACKET, "MQTT-4.7.3-1", what));
+    }
+    Ok(())
 }
 
 /// The reasons that a client may give in DISCONNECT; the others are the server's (section 3.14.2.1).

@@ -138,7 +138,7 @@ pub(crate) struct LimitArgs {
     #[arg(long)]
     pub(crate) no_subscription_ids: bool,
 
-    /// A keep alive for all clients, whatever they ask for, in seconds
+    /// A keep alive for 5.0 clients, whatever they ask for, in seconds; others cannot be told of it
     #[arg(long, value_name = "SECS")]
     pub(crate) server_keep_alive: Option<u16>,
 
@@ -202,7 +202,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECS")]
     pub(crate) login_memory: Option<u32>,
 
-    /// Retained messages [default: 10000000]
+    /// Retained messages; 0 for none, as --no-retain [default: 10000000]
     #[arg(long, value_name = "N")]
     pub(crate) max_retained: Option<u32>,
 

@@ -19,6 +19,8 @@ mod durable;
 #[cfg(test)]
 mod expiry;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod flow;
 #[cfg(test)]
 mod fragile;

@@ -56,8 +56,15 @@ fn without_keep_alive_a_client_may_be_silent_for_ever() {
 fn the_server_may_set_a_keep_alive() {
     let mut world = World::with(|limits| limits.protocol.server_keep_alive_secs = Some(4));
     let client = world.connect(&hello(Version::V5, "client").keep_alive(1000));
+    // Who cannot be told of it keeps to its own [MQTT-3.2.2-21].
+    let older = [Version::V31, Version::V311]
+        .map(|version| world.connect(&hello(version, &format!("{version:?}")).keep_alive(10)));
     world.pass(6_000);
     assert!(!world.is_open(client));
+    world.pass(8_999);
+    assert!(older.iter().all(|older| world.is_open(*older)));
+    world.pass(1);
+    assert!(!older.iter().any(|older| world.is_open(*older)));
 }
 
 #[test]
