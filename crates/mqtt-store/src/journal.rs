@@ -94,6 +94,12 @@ pub(crate) fn newest(database: &Path) -> Option<PathBuf> {
     journals(database).ok()?.pop()
 }
 
+/// The journal that the engine begins when this one is full.
+pub(crate) fn behind(path: &Path) -> Option<PathBuf> {
+    let number: u64 = path.file_stem()?.to_str()?.parse().ok()?;
+    Some(path.with_file_name(format!("{}.jnl", number.checked_add(1)?)))
+}
+
 /// Takes a group off the end of the journals, if it is there: it was refused, but what was left of
 /// it in a buffer may have been written after all. The database has to be closed.
 pub(crate) fn take_back(dir: &Path, number: u64) -> io::Result<()> {

@@ -36,6 +36,8 @@
 //!   many that were committed.
 //! - **What is found is what was kept.** Every record is under a checksum: in the journal, in the
 //!   tables, and in the files of large messages. What is wrong is an error, never other bytes.
+//! - **What is missing passes.** Without descriptors, memory or threads the engine is closed, and
+//!   opened again by itself; meanwhile groups are refused like those of a full disk.
 //! - **A full disk is no end.** [`Full`](mqtt_session::StoreErrorKind::Full) means that nothing of
 //!   the group is kept; later groups are, when there is room again. Room is held back, so that work
 //!   in the background does not fail first ([`StoreOptions::reserve_bytes`]).
@@ -48,6 +50,7 @@
 //! Everything in it belongs to the store; a copy may be made while nothing has it open.
 
 mod completeness;
+mod engine;
 mod fault;
 mod file_list;
 mod format_file;
@@ -60,6 +63,7 @@ mod manifest;
 mod open_error;
 mod open_report;
 mod options;
+mod outage;
 mod place;
 mod presync;
 mod privacy;
@@ -74,6 +78,7 @@ mod store;
 mod survey;
 mod tables;
 mod tools;
+mod witness;
 
 pub use crate::{
     open_error::OpenError,

@@ -9,17 +9,15 @@ use mqtt_session::{Change, StoreError, StoreErrorKind};
 pub(crate) struct Room {
     dir: PathBuf,
     reserve_bytes: u64,
-    /// Whether less than the reserve was free at the last look.
-    low: bool,
 }
 
 impl Room {
     pub(crate) fn new(dir: PathBuf, reserve_bytes: u64) -> Self {
-        Self { dir, reserve_bytes, low: false }
+        Self { dir, reserve_bytes }
     }
 
     /// Refuses a group that would leave too little room. Answers about how many bytes it writes.
-    pub(crate) fn check(&mut self, changes: &[Change]) -> Result<u64, StoreError> {
+    pub(crate) fn check(&self, changes: &[Change]) -> Result<u64, StoreError> {
         let asked: u64 = changes.iter().map(size).sum();
         // Whoever cannot tell the room must go by what the writes say.
         let Ok(found) = self.look() else {
@@ -33,7 +31,7 @@ impl Room {
     }
 
     /// Refuses if messages would be refused now.
-    pub(crate) fn check_for_messages(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn check_for_messages(&self) -> Result<(), StoreError> {
         let Ok(found) = self.look() else { return Ok(()) };
         let reserve = self.reserve(found);
         if found.free < reserve { Err(self.full(found.free, reserve)) } else { Ok(()) }
@@ -49,11 +47,10 @@ impl Room {
         self.reserve_bytes.min(found.all / 4)
     }
 
-    /// Whether a lack of room is what made work in the background fail.
-    pub(crate) fn is_low(&mut self) -> bool {
-        let before = self.low;
-        // The room may have come back since the failure, so the last look counts as well.
-        self.look().is_err() || before || self.low
+    /// Whether so little is free that a failure in the background may well be for want of room.
+    pub(crate) fn is_low(&self) -> bool {
+        const LOW_BYTES: u64 = 64 * 1024 * 1024;
+        self.look().is_ok_and(|found| found.free < self.reserve(found).max(LOW_BYTES))
     }
 
     fn full(&self, free: u64, reserve: u64) -> StoreError {
@@ -68,12 +65,10 @@ impl Room {
         }
     }
 
-    fn look(&mut self) -> io::Result<Found> {
+    fn look(&self) -> io::Result<Found> {
         let file_system = rustix::fs::statvfs(&self.dir)?;
         let bytes = |blocks: u64| blocks.saturating_mul(file_system.f_frsize);
-        let found = Found { free: bytes(file_system.f_bavail), all: bytes(file_system.f_blocks) };
-        self.low = found.free < self.reserve(found).max(LOW_BYTES);
-        Ok(found)
+        Ok(Found { free: bytes(file_system.f_bavail), all: bytes(file_system.f_blocks) })
     }
 }
 
@@ -83,10 +78,6 @@ struct Found {
     free: u64,
     all: u64,
 }
-
-/// With less than this free, in bytes, a failure in the background is taken for a lack of room: a
-/// table and what it is merged with may be written at once.
-const LOW_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A change that makes the store smaller leaves this part of the reserve free.
 const FORGETS: u64 = 4;

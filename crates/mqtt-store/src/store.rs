@@ -1,13 +1,7 @@
 //! The store: opening it, and what it does when something fails.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{fs, io, path::Path};
 
-use fjall::PersistMode;
 use mqtt_session::{
     Change, ClockMark, Level, QueuedMessage, SessionNumber, SessionStore, StoreError,
     StoreErrorKind, Stored,
@@ -16,23 +10,19 @@ use parking_lot::Mutex;
 
 use crate::{
     completeness,
+    engine::Engine,
     fault::{self, Fault},
     format_file::{self, FORMAT, sync_dir},
-    group::Group,
-    journal,
     keyspaces::Keyspaces,
     lock_file::{self, LockFile},
     open_error::OpenError,
     open_report::OpenReport,
     options::StoreOptions,
     place::Place,
-    presync::Presync,
     privacy::{self, PrivacyError},
     rebuild,
     record::GroupMark,
-    room::Room,
     scan::Bookmark,
-    shares::{Shares, StagedShares},
     state_file::{self, Found, State, StateFile},
 };
 
@@ -46,8 +36,8 @@ pub(crate) const UNFINISHED: &str = "db.new";
 ///
 /// The directory is locked while the store is open. Dropping the store closes it in order.
 pub struct Store {
-    inner: Mutex<Inner>,
-    /// Locked after `inner`, or without it.
+    engine: Mutex<Engine>,
+    /// Locked after `engine`, or without it.
     state: Mutex<StateFile>,
     report: OpenReport,
     // Last, so that the directory is free only when the database is closed.
@@ -101,22 +91,9 @@ impl Store {
         })?;
         let unknown = had_format && !matches!(found, Found::State(_));
         let report = OpenReport { created, groups: last.number, cut: checked.cut, unknown };
-        let inner = Inner {
-            keyspaces: Some(keyspaces),
-            failed: None,
-            shares: None,
-            last: last.number,
-            synced: last.synced,
-            place,
-            is_doubtful: false,
-            findings,
-            room: Room::new(dir.to_owned(), options.reserve_bytes),
-            presync: Presync::new(database.clone()),
-            dir: dir.display().to_string(),
-            database,
-            options,
-        };
-        Ok(Self { inner: Mutex::new(inner), state: Mutex::new(state), report, _lock: lock })
+        let engine =
+            Engine::new(dir.to_owned(), database, keyspaces, last, place, findings, options);
+        Ok(Self { engine: Mutex::new(engine), state: Mutex::new(state), report, _lock: lock })
     }
 
     /// What was found when the store was opened.
@@ -130,7 +107,7 @@ impl Store {
     /// # Errors
     /// There is none: messages for sessions in the store would be refused now.
     pub fn check_room(&self) -> Result<(), StoreError> {
-        self.inner.lock().room.check_for_messages()
+        self.engine.lock().room.check_for_messages()
     }
 
     /// How many messages are kept outside of the queues, because several sessions share them or
@@ -139,9 +116,9 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn messages_kept(&self) -> Result<usize, StoreError> {
-        let mut inner = self.inner.lock();
-        inner.open()?;
-        inner.with_keyspaces(|keyspaces| keyspaces.messages.len().map_err(Fault::Engine))
+        let mut engine = self.engine.lock();
+        engine.open()?;
+        engine.with_keyspaces(|keyspaces| keyspaces.messages.len().map_err(Fault::Engine))
     }
 }
 
@@ -153,25 +130,25 @@ impl std::fmt::Debug for Store {
 
 impl SessionStore for Store {
     fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError> {
-        let mut inner = self.inner.lock();
-        inner.open()?;
+        let mut engine = self.engine.lock();
+        engine.open()?;
         let mut bookmark = Bookmark::default();
-        let read = inner.with_keyspaces(|keyspaces| keyspaces.visit_all(&mut bookmark, visit));
+        let read = engine.with_keyspaces(|keyspaces| keyspaces.visit_all(&mut bookmark, visit));
         match read {
             Err(error) if error.kind == StoreErrorKind::Damaged => {
                 // What can be read is put into a new database, and read on there.
-                inner.rebuild(&mut self.state.lock())?;
-                inner.with_keyspaces(|keyspaces| keyspaces.visit_all(&mut bookmark, visit))
+                engine.rebuild(&mut self.state.lock())?;
+                engine.with_keyspaces(|keyspaces| keyspaces.visit_all(&mut bookmark, visit))
             }
             read => read,
         }
     }
 
     fn commit(&self, changes: &[Change], level: Level) -> Result<(), StoreError> {
-        let mut inner = self.inner.lock();
-        let committed = inner.commit(changes, level).and_then(|()| inner.check_place());
-        let (last, synced, is_doubtful) = (inner.last, inner.synced, inner.is_doubtful);
-        let journals = inner.place.journals();
+        let mut engine = self.engine.lock();
+        let committed = engine.commit(changes, level).and_then(|()| engine.check_place());
+        let (last, synced, is_doubtful) = (engine.last, engine.synced, engine.is_doubtful);
+        let journals = engine.place.journals();
         self.state.lock().change(|state| {
             if let Ok(is_in_newest) = committed {
                 let is_new = state.written != last;
@@ -190,10 +167,10 @@ impl SessionStore for Store {
         from: u64,
         bytes_max: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError> {
-        let mut inner = self.inner.lock();
-        inner.open()?;
+        let mut engine = self.engine.lock();
+        engine.open()?;
         let (page, damaged) =
-            inner.with_keyspaces(|keyspaces| keyspaces.page(session, from, bytes_max))?;
+            engine.with_keyspaces(|keyspaces| keyspaces.page(session, from, bytes_max))?;
         if damaged > 0 {
             // The next start goes through all of it.
             self.state.lock().change(|state| state.is_doubtful = true);
@@ -210,7 +187,7 @@ impl SessionStore for Store {
     }
 
     fn take_findings(&self) -> Vec<String> {
-        std::mem::take(&mut self.inner.lock().findings)
+        std::mem::take(&mut self.engine.lock().findings)
     }
 }
 
@@ -218,12 +195,12 @@ impl Drop for Store {
     /// What was only handed to the operating system is brought to the disk, so that the next start
     /// knows what has to be there.
     fn drop(&mut self) {
-        let inner = self.inner.get_mut();
-        let is_synced = inner.last == inner.synced
-            || inner.failed.is_none() && inner.place.check().is_ok() && inner.sync().is_ok();
+        let engine = self.engine.get_mut();
+        let is_synced = engine.last == engine.synced
+            || engine.failed.is_none() && engine.place.check().is_ok() && engine.sync().is_ok();
         let state = self.state.get_mut();
         if is_synced {
-            state.change(|state| (state.written, state.synced) = (inner.last, inner.last));
+            state.change(|state| (state.written, state.synced) = (engine.last, engine.last));
         }
         state.sync();
     }
@@ -339,235 +316,5 @@ pub(crate) fn privacy_error(dir: &Path, error: PrivacyError) -> OpenError {
     match error {
         PrivacyError::Io(what, path, source) => OpenError::Io { what, path, source },
         PrivacyError::Writable => OpenError::Exposed { dir: dir.to_owned() },
-    }
-}
-
-struct Inner {
-    /// `None` while the store is closed for want of room.
-    keyspaces: Option<Keyspaces>,
-    /// Set for ever when the disk has failed.
-    failed: Option<String>,
-    /// Counted when they are needed first.
-    shares: Option<Shares>,
-    /// The number of the last group.
-    last: u64,
-    /// The number of the last group that is on the disk.
-    synced: u64,
-    /// Where the files were when they were opened.
-    place: Place,
-    /// Something could not be read.
-    is_doubtful: bool,
-    /// What was left out, for the log.
-    findings: Vec<String>,
-    room: Room,
-    presync: Presync,
-    dir: String,
-    database: PathBuf,
-    options: StoreOptions,
-}
-
-impl Inner {
-    fn commit(&mut self, changes: &[Change], level: Level) -> Result<(), StoreError> {
-        if let Some(what) = &self.failed {
-            return Err(failed(what.clone(), None));
-        }
-        let bytes = self.room.check(changes)?;
-        self.open()?;
-        self.get_well()?;
-        let needs_sync = level == Level::Disk && (!changes.is_empty() || self.synced != self.last);
-        let number = if changes.is_empty() { self.last } else { self.last + 1 };
-        let staged = self.write(number, changes)?;
-        if needs_sync {
-            self.sync()?;
-            self.synced = number;
-            self.presync.synced();
-        } else {
-            self.presync.written(bytes);
-        }
-        self.last = number;
-        if let Some(shares) = &mut self.shares {
-            shares.apply(staged);
-        }
-        Ok(())
-    }
-
-    /// Writes a group, as far as the operating system.
-    fn write(&mut self, number: u64, changes: &[Change]) -> Result<StagedShares, StoreError> {
-        let Some(keyspaces) = &self.keyspaces else {
-            return Err(closed(&self.dir));
-        };
-        if changes.is_empty() {
-            return Ok(StagedShares::default());
-        }
-        let shares = match &mut self.shares {
-            Some(shares) => shares,
-            none => none.insert(keyspaces.shares().map_err(|fault| fault.into_error(&self.dir))?),
-        };
-        let mark = GroupMark { number, after: keyspaces.database.seqno(), synced: self.synced };
-        let group = Group::build(keyspaces, shares, self.options.apart_bytes, mark, changes)
-            .map_err(|fault| fault.into_error(&self.dir))?;
-        let written = group.batch.durability(Some(PersistMode::Buffer)).commit();
-        written.map_err(|error| self.break_down(error))?;
-        Ok(group.shares)
-    }
-
-    /// Makes sure that all groups are on the disk.
-    fn sync(&mut self) -> Result<(), StoreError> {
-        let Some(keyspaces) = &self.keyspaces else {
-            return Err(closed(&self.dir));
-        };
-        // A sync in the background takes the error of a write along, and says so a moment later:
-        // the second call sees it.
-        let synced = keyspaces.database.persist(PersistMode::SyncData);
-        match synced.and_then(|()| keyspaces.database.persist(PersistMode::Buffer)) {
-            Ok(()) => Ok(()),
-            // What the operating system could not write it may have forgotten, room or not.
-            Err(error) if fault::is_full(&error) => Err(self.fail(error)),
-            Err(error) => Err(self.break_down(error)),
-        }
-    }
-
-    /// Waits until the engine has written out enough for another group. If it has stopped to write
-    /// for want of room, it is opened again.
-    fn get_well(&mut self) -> Result<(), StoreError> {
-        const PAUSE: Duration = Duration::from_millis(2);
-        let mut opened_again = false;
-        while let Some(keyspaces) = &self.keyspaces {
-            if let Err(error) = keyspaces.database.persist(PersistMode::Buffer) {
-                let refused = self.break_down(error);
-                if opened_again || self.failed.is_some() {
-                    return Err(refused);
-                }
-                opened_again = true;
-                self.open()?;
-            } else if keyspaces.is_behind() {
-                thread::sleep(PAUSE);
-            } else {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The engine refuses to go on. Whether that is for want of room, it does not always say.
-    fn break_down(&mut self, error: fjall::Error) -> StoreError {
-        let is_poisoned = matches!(error, fjall::Error::Poisoned);
-        if fault::is_full(&error) || is_poisoned && self.room.is_low() {
-            return self.run_out(error);
-        }
-        // It may have found something damaged while it merged tables: the next start looks.
-        self.is_doubtful |= is_poisoned || fault::is_damage(&error);
-        self.fail(error)
-    }
-
-    /// There was no room for a group, or for work in the background. The engine does not get over
-    /// that, and may even write the group later: it is closed, the group is taken back, and it is
-    /// opened again.
-    fn run_out(&mut self, error: fjall::Error) -> StoreError {
-        self.keyspaces = None;
-        if let Err(error) = journal::take_back(&self.database, self.last + 1) {
-            return self.fail(error.into());
-        }
-        // Where this fails, the next group tries again.
-        let _ = self.open();
-        match &self.failed {
-            Some(what) => failed(what.clone(), None),
-            None => StoreError {
-                kind: StoreErrorKind::Full,
-                what: format!("no room to keep messages in {}: make room there", self.dir),
-                source: Some(Box::new(error)),
-            },
-        }
-    }
-
-    /// The disk failed: nothing is kept from now on.
-    fn fail(&mut self, error: fjall::Error) -> StoreError {
-        let what = format!(
-            "the disk failed under the store in {}: {error}; check the disk, then start again",
-            self.dir
-        );
-        self.failed = Some(what.clone());
-        failed(what, Some(error))
-    }
-
-    /// Puts what can be read of the database into a new one, and goes on with that.
-    fn rebuild(&mut self, state: &mut StateFile) -> Result<(), StoreError> {
-        self.keyspaces = None;
-        self.shares = None;
-        let dir = PathBuf::from(&self.dir);
-        let known = State { written: self.last, synced: self.synced, ..*state.state() };
-        let rebuilt = rebuild::in_place(&dir, &known, &self.options);
-        let (findings, known) = rebuilt.map_err(|error| self.fail_to_rebuild(error))?;
-        state.change(|state| *state = known);
-        self.findings.extend(findings);
-        (self.last, self.synced, self.is_doubtful) = (known.written, known.synced, false);
-        self.place = Place::new(&self.database);
-        self.open()
-    }
-
-    fn fail_to_rebuild(&mut self, error: OpenError) -> StoreError {
-        let what = format!("the store in {} is damaged, and what is left cannot be kept", self.dir);
-        self.failed = Some(what.clone());
-        StoreError {
-            kind: StoreErrorKind::Damaged,
-            what: format!("{what}: {error}"),
-            source: Some(Box::new(error)),
-        }
-    }
-
-    /// Makes sure that the files are where they were: what was written may have gone to files that
-    /// nobody will find again. Returns whether the newest journal still is the same.
-    fn check_place(&mut self) -> Result<bool, StoreError> {
-        let gone = match self.place.check() {
-            Ok(is_same) => return Ok(is_same),
-            Err(gone) => gone,
-        };
-        let what = format!(
-            "the data directory {} was removed, moved or replaced while it was in use ({gone}): \
-             nothing is kept any more; stop the broker, put the directory back, and start again",
-            self.dir
-        );
-        self.failed = Some(what.clone());
-        Err(failed(what, None))
-    }
-
-    /// Opens the database again if it was closed for want of room.
-    fn open(&mut self) -> Result<(), StoreError> {
-        if self.keyspaces.is_some() {
-            return Ok(());
-        }
-        match Keyspaces::open(&self.database, &self.options) {
-            Ok(keyspaces) => match keyspaces.mark() {
-                Ok(Some(mark)) if mark.number == self.last => {
-                    self.keyspaces = Some(keyspaces);
-                    Ok(())
-                }
-                Ok(_) => Err(self.fail(fjall::Error::Unrecoverable)),
-                Err(error) => Err(self.fail(error)),
-            },
-            Err(error) if fault::is_full(&error) => Err(closed(&self.dir)),
-            Err(error) => Err(self.fail(error)),
-        }
-    }
-
-    fn with_keyspaces<T>(
-        &self,
-        work: impl FnOnce(&Keyspaces) -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
-        let keyspaces = self.keyspaces.as_ref().ok_or_else(|| closed(&self.dir))?;
-        work(keyspaces).map_err(|fault| fault.into_error(&self.dir))
-    }
-}
-
-fn failed(what: String, source: Option<fjall::Error>) -> StoreError {
-    let source = source.map(Into::into);
-    StoreError { kind: StoreErrorKind::Failed, what, source }
-}
-
-fn closed(dir: &str) -> StoreError {
-    StoreError {
-        kind: StoreErrorKind::Full,
-        what: format!("the store in {dir} is closed until there is room: make room there"),
-        source: None,
     }
 }

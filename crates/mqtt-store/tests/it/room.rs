@@ -4,6 +4,8 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use mqtt_session::{
@@ -70,9 +72,27 @@ fn commit_until_full(store: &Store, from: u64) -> u64 {
     unreachable!()
 }
 
+/// Commits a group for which there is room: at the latest when the engine is tried again.
+fn commit_when_it_is_taken(store: &Store, number: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(refused) = kind(store.commit(&group(number), Level::Disk)) {
+        assert_eq!(refused, StoreErrorKind::Full);
+        assert!(Instant::now() < deadline, "there is room, and nothing is taken");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What stands in the queue: at the latest when the engine is tried again.
 fn seqs(store: &Store) -> Vec<u64> {
-    let page = store.read(SessionNumber(1), 0, usize::MAX).unwrap();
-    page.into_iter().map(|queued| queued.place.seq).collect()
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match store.read(SessionNumber(1), 0, usize::MAX) {
+            Ok(page) => return page.into_iter().map(|queued| queued.place.seq).collect(),
+            Err(error) => assert_eq!(error.kind, StoreErrorKind::Full),
+        }
+        assert!(Instant::now() < deadline, "the queue cannot be read");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Fills a small disk, and expects what is kept to be just what was said to be kept.
@@ -96,10 +116,11 @@ fn fills_up_and_recovers(options: &StoreOptions, leave: u64) {
     assert_eq!(seqs(&store), (1..next).collect::<Vec<_>>());
 
     disk.free();
-    for _ in 0..200 {
-        store.commit(&group(next), Level::Disk).unwrap();
-        next += 1;
+    commit_when_it_is_taken(&store, next);
+    for number in next + 1..next + 200 {
+        store.commit(&group(number), Level::Disk).unwrap();
     }
+    next += 200;
     assert_eq!(seqs(&store), (1..next).collect::<Vec<_>>());
     drop(store);
     let store = Store::open(&dir, options.clone()).unwrap();

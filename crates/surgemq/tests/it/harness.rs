@@ -284,6 +284,12 @@ impl Broker {
         &self.port
     }
 
+    /// The identifier of its process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         self.process.signal(name);
     }

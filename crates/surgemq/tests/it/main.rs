@@ -10,10 +10,12 @@ mod limits;
 mod log;
 mod login;
 mod messages;
+mod mqtt;
 #[cfg(unix)]
 mod privacy;
 mod serve;
 mod sessions;
+mod shortage;
 mod store;
 mod usage;
 mod websocket;
