@@ -63,7 +63,7 @@ pub struct Limits {
     /// read from until its time is over.
     pub linger_bytes_max: usize,
     /// How long a stopping server waits for its connections to take what is due to them, in
-    /// milliseconds.
+    /// milliseconds. Then it waits for its store, for no longer than a second and a half.
     pub shutdown_millis: u64,
     /// Seconds between two publications of `$SYS`; 0 for none.
     pub sys_interval_secs: u32,
@@ -93,7 +93,7 @@ impl Default for Limits {
             linger_millis: 30_000,
             lingering_max: 1_000,
             linger_bytes_max: 16 * 1024 * 1024,
-            shutdown_millis: 5_000,
+            shutdown_millis: 3_000,
             sys_interval_secs: 10,
         }
     }

@@ -222,7 +222,7 @@ impl Server {
             cut += tasks.len();
             tasks.shutdown().await;
         }
-        self.writer.stop();
+        self.writer.stop().await;
         broker.log_limit.say_left_out(self.shared.clock.now(), 0);
         let (mut sessions, mut messages) = (0, 0);
         for slot in broker.registry.all() {

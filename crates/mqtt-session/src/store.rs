@@ -265,6 +265,12 @@ pub trait SessionStore: Send + Sync {
     /// be.
     fn commit(&self, changes: &[Change], level: Level) -> Result<(), StoreError>;
 
+    /// Whether there is room for new messages. Asked now and then after a group with messages was
+    /// refused as [`Full`](StoreErrorKind::Full), and the rest of it was written.
+    fn takes_messages(&self) -> bool {
+        true
+    }
+
     /// Reads a part of a session's queue: entries from `from` on, the number of the first message
     /// of an entry, in order, until they hold `bytes_max` bytes of packets; at least one, if there
     /// is one. Sees every group that was committed before. Entries that are damaged are left out:
@@ -314,7 +320,8 @@ pub struct StoreError {
 /// What an error of a store means for the server.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub enum StoreErrorKind {
-    /// There is no room now; it may come.
+    /// Something is missing now, such as room or descriptors; it may come. A group without new
+    /// messages may find what one with messages does not.
     Full,
     /// The disk failed: nothing that was not acknowledged before can be trusted to be kept.
     Failed,

@@ -11,7 +11,7 @@ use std::{io, process::ExitCode, thread};
 use mqtt_server::{BindError, Server, ServerHandle, ShutdownReport};
 use tokio::{sync::oneshot, task::JoinSet};
 
-use self::{access::Access, descriptors::Descriptors};
+use self::{access::Access, descriptors::Descriptors, storage::Opened};
 use crate::{
     cli::{self, ListenAddress, ServeArgs},
     failure::Failure,
@@ -37,7 +37,7 @@ async fn serve(arguments: &ServeArgs, descriptors: Descriptors) -> Result<ExitCo
     let reload = Reload::on_signals().map_err(deaf)?;
     let ignored = Ignored::on_signals().map_err(deaf)?;
     let access = Access::load(arguments)?;
-    let server = bind(arguments, &access, descriptors).await?;
+    let (server, store) = bind(arguments, &access, descriptors).await?;
     let addresses = server.local_addrs().map_err(|error| {
         Failure::new(format!("the operating system does not say where it listens: {error}"))
     })?;
@@ -63,6 +63,7 @@ async fn serve(arguments: &ServeArgs, descriptors: Descriptors) -> Result<ExitCo
     };
     let report = server.run_until(shutdown).await;
     helpers.abort_all();
+    store.close().await;
     cli::tell(&format_args!("{}", summary(&report, arguments.storage.in_memory)));
     match (report.died, lost_helper) {
         (None, false) => Ok(ExitCode::SUCCESS),
@@ -124,9 +125,9 @@ async fn bind(
     arguments: &ServeArgs,
     access: &Access,
     descriptors: Descriptors,
-) -> Result<Server, Failure> {
+) -> Result<(Server, Opened), Failure> {
     let for_store = if arguments.storage.in_memory { 0 } else { descriptors.for_store() };
-    let mut builder = storage::apply(Server::builder(), &arguments.storage, for_store)?;
+    let (mut builder, store) = storage::apply(Server::builder(), &arguments.storage, for_store)?;
     let mut limits = limits::limits(&arguments.limits);
     // What the store has open by now is counted.
     let asked = arguments.limits.max_connections;
@@ -139,7 +140,8 @@ async fn bind(
     for address in &arguments.listen {
         builder = builder.listen(address.to_string());
     }
-    builder.bind().await.map_err(|error| explain(&error, &arguments.listen))
+    let server = builder.bind().await.map_err(|error| explain(&error, &arguments.listen))?;
+    Ok((server, store))
 }
 
 /// Says what to do about an address that cannot be had.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, task::Waker};
 
+use mqtt_packet::ReasonCode;
 use mqtt_session::{Session, Time};
 
 use super::{
@@ -53,6 +54,12 @@ impl Broker {
             let Some(slot) = shard.find(arrival.client_id).cloned() else {
                 if self.registry.len() >= self.limits.sessions_max {
                     return Arrived::Refused(Cause::Sessions);
+                }
+                // What room there is belongs to those who drain their queues. Who takes the place
+                // of a session makes none.
+                let is_one_more = arrival.expiry_secs > 0 && after == Ticket::default();
+                if is_one_more && self.lacks_room() {
+                    return Arrived::Refused(Cause::NotStored(ReasonCode::QUOTA_EXCEEDED));
                 }
                 let slot = Arc::new(Slot::new(
                     self.registry.next_id(),

@@ -201,6 +201,11 @@ impl Broker {
         ticket
     }
 
+    /// Whether there is a store, and no room in it for what makes it larger.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.lacks_room())
+    }
+
     /// Appends to the journal what nobody waits for here.
     pub(crate) fn append(&self, transaction: Transaction, now: Time) -> Ticket {
         match &self.journal {

@@ -124,6 +124,8 @@ impl Due {
     fn settle(&mut self, refused: Option<ReasonCode>) {
         let last = self.last;
         let _ = self.owed.iter_mut().rev().all(|owed| owed.settle(last, refused));
+        // Where there is no room for messages, what else their transaction says is written.
+        let last = last.beside_messages();
         let _ = self.answers.iter_mut().rev().all(|owed| owed.settle(last, refused));
     }
 

@@ -103,6 +103,9 @@ impl Broker {
     ) -> Result<(), RetainedFull> {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return Ok(()) };
         let message = (!run.payload().is_empty()).then(|| run.clone());
+        if message.is_some() && self.lacks_room() && !is_sys(topic.as_str()) {
+            return Err(RetainedFull);
+        }
         self.retained.set(topic, message.clone())?;
         if self.journal.is_some() && !is_sys(topic.as_str()) {
             let level = self.durability.level(run).min(match run.qos() {

@@ -112,11 +112,13 @@ impl Connection {
         Ok(ReasonCode(granted.bits()))
     }
 
-    /// Keeps the subscription with the session; false if it has too many.
+    /// Keeps the subscription with the session; false if it has too many, or the store has no room.
     fn note_subscription(&self, slot: &Slot, text: &str, subscription: Subscription) -> bool {
+        let is_short = slot.number.is_some() && self.broker.lacks_room();
         let mut state = slot.lock();
         let has_room = state.subscriptions.contains(text)
-            || state.subscriptions.len() < self.broker.limits.subscriptions_per_session_max;
+            || !is_short
+                && state.subscriptions.len() < self.broker.limits.subscriptions_per_session_max;
         if has_room {
             state.subscriptions.insert(text.into(), subscription);
         }

@@ -5,12 +5,19 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
 use crate::server::Shared;
+
+/// How long a server that stops waits for its store. The journal itself gives up a store that takes
+/// nothing after a second.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How often it looks whether the thread has ended.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Writes the journal of a server with a session store, a group at a time. Dropping it writes what
 /// is left.
@@ -50,21 +57,46 @@ impl Writer {
         }
     }
 
-    /// Writes what is left, and ends the thread.
-    pub(crate) fn stop(&mut self) {
-        if let (Some(journal), Some(thread)) = (&self.shared.broker.journal, self.thread.take()) {
-            journal.stop();
+    /// Writes what is left, and ends the thread. A store that does not come to an end is left alone
+    /// with its group: nothing of that was acknowledged.
+    pub(crate) async fn stop(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        self.ask_to_stop();
+        while self.is_running() && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.let_go();
+    }
+
+    fn ask_to_stop(&self) {
+        if let (Some(journal), Some(_)) = (&self.shared.broker.journal, &self.thread) {
+            journal.stop(self.shared.clock.now());
             journal.note_clock(self.shared.clock.mark());
-            if thread.join().is_err() {
-                tracing::error!("the journal's thread panicked");
-            }
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn let_go(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        if !thread.is_finished() {
+            tracing::error!("the store did not come to an end in time: stopped without it");
+        } else if thread.join().is_err() {
+            tracing::error!("the journal's thread panicked");
         }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.stop();
+        let deadline = Instant::now() + PATIENCE;
+        self.ask_to_stop();
+        while self.is_running() && Instant::now() < deadline {
+            std::thread::sleep(PAUSE);
+        }
+        self.let_go();
     }
 }
 

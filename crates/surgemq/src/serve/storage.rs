@@ -4,6 +4,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use mqtt_server::{Durability, ServerBuilder};
@@ -14,6 +15,34 @@ use crate::{
     failure::Failure,
 };
 
+/// A store that a server was given, to be closed when it has stopped.
+pub(super) struct Opened(Option<Arc<Store>>);
+
+/// How long closing may take. Everything that was acknowledged is written by then, so nothing is
+/// lost if the process ends before.
+const CLOSING: Duration = Duration::from_millis(300);
+
+impl Opened {
+    /// Closes the store in order, if it and everybody who has it come to an end in time.
+    pub(super) async fn close(self) {
+        let Some(mut store) = self.0 else { return };
+        let deadline = Instant::now() + CLOSING;
+        while Instant::now() < deadline {
+            match Arc::try_unwrap(store) {
+                Ok(store) => {
+                    let closing = tokio::task::spawn_blocking(move || drop(store));
+                    let _late = tokio::time::timeout_at(deadline.into(), closing).await;
+                    return;
+                }
+                Err(shared) => store = shared,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Whoever has it last would wait for its threads: nobody is to be the last.
+        std::mem::forget(store);
+    }
+}
+
 /// Opens the data directory, if there is to be one, and says which it is and what was found.
 ///
 /// # Errors
@@ -22,11 +51,11 @@ pub(super) fn apply(
     builder: ServerBuilder,
     arguments: &StorageArgs,
     open_files: usize,
-) -> Result<ServerBuilder, Failure> {
+) -> Result<(ServerBuilder, Opened), Failure> {
     let (level, topics) = (arguments.durability, arguments.durability_of.clone());
     let builder = builder.durability(Durability { level, topics });
     if arguments.in_memory {
-        return Ok(builder);
+        return Ok((builder, Opened(None)));
     }
     let dir = match &arguments.data_dir {
         Some(dir) => dir.clone(),
@@ -40,8 +69,8 @@ pub(super) fn apply(
     let mut options = StoreOptions::default();
     options.memtable_bytes = arguments.store_memtable.unwrap_or(options.memtable_bytes);
     options.open_files = open_files;
-    let store = open(&dir, options)?;
-    Ok(builder.sessions(Arc::new(store)))
+    let store = Arc::new(open(&dir, options)?);
+    Ok((builder.sessions(store.clone()), Opened(Some(store))))
 }
 
 fn open(dir: &Path, options: StoreOptions) -> Result<Store, Failure> {

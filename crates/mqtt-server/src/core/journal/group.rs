@@ -6,11 +6,12 @@ use bytes::Bytes;
 use mqtt_packet::{PacketId, QoS};
 use mqtt_session::{
     Change, Delivery, DropReason, InboxLimits, Ledger, QueueFull, QueuePlace, QueuedMessage, Run,
-    SessionNumber, StoredMessage, Time, WallClock,
+    SessionNumber, StoreErrorKind, StoredMessage, Time, WallClock,
 };
 
 use super::{
     Entry, Journal, Outcome, QueueTarget, Queues, Unsettled, ended,
+    facts::fold,
     queue::{Loaded, Queue, Taken},
 };
 use crate::core::{
@@ -37,6 +38,10 @@ pub(super) struct Group<'a> {
     taken: Vec<(Arc<Slot>, Ledger, u64)>,
     /// QoS 2 identifiers of messages that are refused if the group is.
     identifiers: Vec<(SessionNumber, PacketId)>,
+    /// Whether there is room for new messages.
+    takes_messages: bool,
+    /// New messages were refused.
+    pub(super) has_refused: bool,
 }
 
 /// Messages that have their place in a queue.
@@ -52,18 +57,36 @@ impl<'a> Group<'a> {
         limits: InboxLimits,
         clock: WallClock,
         now: Time,
+        takes_messages: bool,
     ) -> Self {
         let (changes, deliveries, fetches) = (Vec::new(), Vec::new(), Vec::new());
         let (taken, identifiers) = (Vec::new(), Vec::new());
-        Self { queues, limits, clock, now, changes, deliveries, fetches, taken, identifiers }
+        let has_refused = false;
+        Self {
+            queues,
+            limits,
+            clock,
+            now,
+            changes,
+            deliveries,
+            fetches,
+            taken,
+            identifiers,
+            takes_messages,
+            has_refused,
+        }
     }
 
     pub(super) fn add(&mut self, entry: Entry, journal: &Journal) {
         match entry {
+            Entry::Publish { run, targets } if !self.takes_messages => {
+                self.has_refused = true;
+                journal.not_stored(&targets, run.count());
+            }
             Entry::Publish { run, targets } => self.publish(&run, targets),
             Entry::Retain { topic, run } => {
                 let message = run.map(|run| StoredMessage::new(&run, self.clock));
-                self.changes.push(Change::Retain { topic, message });
+                self.retain(topic, message);
             }
             Entry::Session(session) => {
                 self.queues.by_session.entry(session.number).or_insert_with(Queue::new);
@@ -99,6 +122,35 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// A retained message for which there is no room waits for it, and its publisher is refused. A
+    /// later word about the topic takes its place.
+    fn retain(&mut self, topic: Arc<str>, message: Option<StoredMessage>) {
+        match message {
+            Some(message) if !self.takes_messages => {
+                self.has_refused = true;
+                self.queues.unretained.insert(topic, message);
+            }
+            message => {
+                self.queues.unretained.remove(&topic);
+                self.changes.push(Change::Retain { topic, message });
+            }
+        }
+    }
+
+    /// Takes in retained messages that waited for room, as many as a group may well have.
+    pub(super) fn retain_what_waited(&mut self) {
+        const AT_ONCE: usize = 256;
+        if !self.takes_messages || self.queues.unretained.is_empty() {
+            return;
+        }
+        let topics: Vec<_> = self.queues.unretained.keys().take(AT_ONCE).cloned().collect();
+        for topic in topics {
+            if let Some(message) = self.queues.unretained.remove(&topic) {
+                self.changes.push(Change::Retain { topic, message: Some(message) });
+            }
+        }
+    }
+
     fn advance(&mut self, session: SessionNumber, progress: mqtt_session::Progress) {
         let Some(queue) = self.queues.by_session.get_mut(&session) else { return };
         let finished = queue.advance(progress.clone());
@@ -118,7 +170,9 @@ impl<'a> Group<'a> {
             match ticket.map_or(Outcome::Pending, |ticket| journal.outcome(ticket)) {
                 Outcome::Safe => {}
                 Outcome::Refused(_) => ids.retain(|kept| *kept != id),
-                Outcome::Pending => self.identifiers.push((session, id)),
+                // Decided on with this group.
+                Outcome::Pending if self.takes_messages => self.identifiers.push((session, id)),
+                Outcome::Pending => ids.retain(|kept| *kept != id),
             }
         }
         self.changes.push(Change::Received { session, ids });
@@ -224,16 +278,30 @@ impl<'a> Group<'a> {
             {
                 continue;
             }
-            if let Err(error) = fetch(journal, session, queue, &slot, clock, now) {
+            let fetched = fetch(journal, session, queue, &slot, clock, now);
+            if let Err(error) = fetched {
+                if error.kind == StoreErrorKind::Full {
+                    journal.fetch_later(session, slot, now);
+                    continue;
+                }
                 tracing::error!(client_id = ?slot.client_id, %error, "cannot read a session's queue");
                 slot.ask_to_leave(Cause::Unreadable, None);
             }
         }
     }
 
-    /// The group is not written: its messages are refused. Answers what has happened all the same
-    /// and has to be written some time.
-    pub(super) fn give_up(mut self, journal: &Journal, now: Time) -> Vec<Change> {
+    /// Whether it brings new messages.
+    pub(super) fn brings_messages(&self) -> bool {
+        self.changes.iter().any(|change| {
+            matches!(change, Change::Enqueue { .. } | Change::Retain { message: Some(_), .. })
+        })
+    }
+
+    /// There is no room for new messages: what is left is what makes none, and the group may still
+    /// be written.
+    pub(super) fn refuse_messages(&mut self, journal: &Journal) {
+        self.has_refused = true;
+        self.takes_messages = false;
         let mut refused = Vec::new();
         for (target, placed) in std::mem::take(&mut self.deliveries) {
             let count = placed.run.count();
@@ -259,15 +327,39 @@ impl<'a> Group<'a> {
             journal.not_stored(&[target], count - taken);
         }
         self.count_taken();
+        let refused: HashSet<_> = std::mem::take(&mut self.identifiers).into_iter().collect();
+        for change in std::mem::take(&mut self.changes) {
+            match change {
+                Change::Enqueue { .. } => {}
+                Change::Retain { topic, message } => self.retain(topic, message),
+                Change::Progress { session, mut progress, mut finished } => {
+                    // Numbers that are given again are not those of messages that were taken out.
+                    let queue = self.queues.by_session.get(&session);
+                    let next = queue.map_or(u64::MAX, |queue| queue.next);
+                    finished.retain(|entry| entry.seq < next);
+                    progress.head = progress.head.min(next);
+                    progress.sent = progress.sent.min(next);
+                    self.changes.push(Change::Progress { session, progress, finished });
+                }
+                // A QoS 2 message that is refused gives its identifier back [MQTT-4.3.3-9].
+                Change::Received { session, mut ids } => {
+                    ids.retain(|id| !refused.contains(&(session, *id)));
+                    self.changes.push(Change::Received { session, ids });
+                }
+                change => self.changes.push(change),
+            }
+        }
+    }
+
+    /// The group is not written. Returns what has happened all the same, and has to be written some
+    /// time.
+    pub(super) fn give_up(mut self, journal: &Journal, now: Time) -> Vec<Change> {
+        self.refuse_messages(journal);
         // What was only to be read can be read, now that the queues end where they did before. Who
         // opens a session is refused.
         self.fetches.retain(|(_, _, epoch)| epoch.is_none());
         self.fetch_all(journal, now);
-        let refused: HashSet<_> = self.identifiers.into_iter().collect();
-        let queues = &self.queues.by_session;
-        let next = |session| queues.get(&session).map_or(u64::MAX, |queue| queue.next);
-        let facts = self.changes.into_iter();
-        facts.filter_map(|change| as_fact(change, &refused, next)).collect()
+        fold(self.changes)
     }
 }
 
@@ -312,30 +404,6 @@ fn note_taken(
     if messages > 0 || !finished.is_empty() {
         changes.push(Change::Progress { session, progress: queue.progress(), finished });
         taken.push((slot.clone(), done, bytes));
-    }
-}
-
-/// What of a change has happened already, although its group is refused: a QoS 2 message that is
-/// refused gives its identifier back [MQTT-4.3.3-9].
-fn as_fact(
-    change: Change,
-    refused: &HashSet<(SessionNumber, PacketId)>,
-    next: impl Fn(SessionNumber) -> u64,
-) -> Option<Change> {
-    match change {
-        Change::Enqueue { .. } => None,
-        Change::Progress { session, mut progress, mut finished } => {
-            // Numbers that are given again are not those of the messages that were taken out.
-            let next = next(session);
-            finished.retain(|entry| entry.seq < next);
-            (progress.head, progress.sent) = (progress.head.min(next), progress.sent.min(next));
-            Some(Change::Progress { session, progress, finished })
-        }
-        Change::Received { session, mut ids } => {
-            ids.retain(|id| !refused.contains(&(session, *id)));
-            Some(Change::Received { session, ids })
-        }
-        change => Some(change),
     }
 }
 

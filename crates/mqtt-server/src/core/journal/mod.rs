@@ -10,18 +10,24 @@
 //! it read, and gets a [`Ticket`] for it. One thread, or a test, calls [`Journal::commit`]: it writes
 //! everything that came since the last time as one group.
 //!
+//! Where there is no room for more, a group is parted: what brings new messages is refused, and the
+//! rest is written, so that queues can always be drained.
+//!
 //! The queues of sessions are only touched by `commit`, so the order of a queue is that of the
 //! journal. A message goes to the inbox of its receiver when it is committed: if the receiver is
 //! connected and has taken what was before it. Otherwise it stays on the disk and is fetched.
 
+mod facts;
 mod group;
 mod queue;
 mod removed;
 mod restore;
+mod state;
+mod ticket;
 mod transaction;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -30,14 +36,23 @@ use std::{
 };
 
 use mqtt_packet::ReasonCode;
+use mqtt_session::time::earliest;
 use mqtt_session::{
     Change, ClockMark, InboxLimits, Ledger, Level, SessionNumber, SessionStore, StoreError,
-    StoreErrorKind, Time, WallClock,
+    StoreErrorKind, StoredMessage, Time, WallClock,
 };
 use parking_lot::{Condvar, Mutex};
 
-pub(crate) use self::transaction::{Entry, QueueTarget, Transaction, Unsettled};
-use self::{group::Group, queue::Queue};
+use self::{
+    group::Group,
+    queue::Queue,
+    state::{State, Telling},
+    ticket::{Refusals, Refused},
+};
+pub(crate) use self::{
+    ticket::Ticket,
+    transaction::{Entry, QueueTarget, Transaction, Unsettled},
+};
 use super::{
     schedule::Schedule,
     slot::{Slot, wake_all},
@@ -52,14 +67,11 @@ const LAZY: Duration = Duration::from_millis(20);
 /// A full store is asked again so often.
 const RETRY_MILLIS: u64 = 1_000;
 
-/// A place in the journal: the number of a group.
-#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Debug, Default)]
-pub(crate) struct Ticket(u64);
+/// The same, by a journal that stops.
+const LAST_RETRY_MILLIS: u64 = 100;
 
-impl Ticket {
-    /// What waits for nothing.
-    pub(crate) const NONE: Self = Self(0);
-}
+/// How long a journal that stops waits for a store that takes nothing.
+const STOP_MILLIS: u64 = 1_000;
 
 /// What has become of a [`Ticket`].
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -86,9 +98,11 @@ pub(crate) struct Journal {
     over: AtomicU64,
     /// Groups from this one on are lost: nobody writes them any more.
     broken: AtomicU64,
-    /// Groups that failed, and why; hardly ever any.
-    failed: Mutex<BTreeMap<u64, ReasonCode>>,
-    has_failed: AtomicBool,
+    refusals: Mutex<Refusals>,
+    has_refused: AtomicBool,
+    /// There is no room for new messages: nothing else that grows is begun either.
+    lacks_room: AtomicBool,
+    telling: Telling,
     queues: Mutex<Queues>,
     last_session: AtomicU64,
     /// What became of messages whose sessions were gone before they were written.
@@ -108,19 +122,12 @@ struct Pending {
     is_urgent: bool,
     bytes: usize,
     waiting: Vec<Arc<Slot>>,
+    /// Pages that could not be read for now, and when they are tried again.
+    later: Option<(Time, Vec<Entry>)>,
     state: State,
     is_stopping: bool,
-}
-
-/// What the store lets us do.
-#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
-enum State {
-    #[default]
-    Ready,
-    /// There is no room; a group is tried again at this time.
-    Full(Time),
-    /// The disk failed, for good.
-    Failed,
+    /// Set while it stops: until then it waits for a store that takes nothing.
+    stops_by: Option<Time>,
 }
 
 /// The queues of all sessions in the store.
@@ -128,6 +135,8 @@ enum State {
 pub(crate) struct Queues {
     by_session: HashMap<SessionNumber, Queue>,
     last_shared: u64,
+    /// Retained messages that wait for room. No more than there are retained messages.
+    unretained: HashMap<Arc<str>, StoredMessage>,
 }
 
 /// What the journal has done so far, for whoever watches.
@@ -159,8 +168,10 @@ impl Journal {
             writing: Mutex::default(),
             over: AtomicU64::new(0),
             broken: AtomicU64::new(u64::MAX),
-            failed: Mutex::default(),
-            has_failed: AtomicBool::new(false),
+            refusals: Mutex::default(),
+            has_refused: AtomicBool::new(false),
+            lacks_room: AtomicBool::new(false),
+            telling: Telling::default(),
             queues: Mutex::default(),
             last_session: AtomicU64::new(0),
             lost: Mutex::default(),
@@ -181,8 +192,8 @@ impl Journal {
     /// Appends a transaction. `waiter` is woken when its group is over; without one, nobody waits.
     ///
     /// # Errors
-    /// The store takes nothing that somebody waits for. The transaction is dropped then, but for
-    /// what has already happened, and its messages are counted.
+    /// The store takes nothing at all that somebody waits for. The transaction is dropped then, but
+    /// for what has already happened, and its messages are counted.
     pub(crate) fn append(
         &self,
         transaction: Transaction,
@@ -210,7 +221,7 @@ impl Journal {
         {
             pending.waiting.push(waiter.clone());
         }
-        let ticket = Ticket(pending.group);
+        let ticket = Ticket::new(pending.group, transaction.brings_messages);
         drop(pending);
         if wakes {
             self.work.notify_one();
@@ -237,16 +248,16 @@ impl Journal {
 
     /// What has become of a ticket.
     pub(crate) fn outcome(&self, ticket: Ticket) -> Outcome {
-        if ticket.0 >= self.broken.load(Ordering::Acquire) {
+        if ticket.group() >= self.broken.load(Ordering::Acquire) {
             return Outcome::Refused(ReasonCode::UNSPECIFIED_ERROR);
         }
-        if ticket.0 > self.over.load(Ordering::Acquire) {
+        if ticket.group() > self.over.load(Ordering::Acquire) {
             return Outcome::Pending;
         }
-        if self.has_failed.load(Ordering::Relaxed)
-            && let Some(reason) = self.failed.lock().get(&ticket.0)
+        if self.has_refused.load(Ordering::Relaxed)
+            && let Some(reason) = self.refusals.lock().reason(ticket)
         {
-            return Outcome::Refused(*reason);
+            return Outcome::Refused(reason);
         }
         Outcome::Safe
     }
@@ -256,20 +267,29 @@ impl Journal {
         self.pending.lock().bytes > PENDING_BYTES_MAX
     }
 
-    /// Waits until there is something to commit. Answers false when the journal is stopped and
-    /// everything is written.
+    /// Waits until there is something to commit. Returns false when the journal is stopped and
+    /// everything is written, or the store took nothing until the time for that was over.
     pub(crate) fn wait(&self, now: impl Fn() -> Time) -> bool {
         let mut pending = self.pending.lock();
         loop {
+            let at = now();
+            let is_late = pending.stops_by.is_some_and(|by| by <= at);
+            if is_late && pending.has_work(at) && matches!(pending.state, State::Full(_)) {
+                let left = pending.entries.len() + pending.again.len();
+                tracing::error!(
+                    changes = left,
+                    "stopped without writing all: the store takes nothing"
+                );
+                return false;
+            }
             if let State::Full(retry) = pending.state
-                && !pending.is_stopping
-                && now() < retry
+                && at < retry
             {
-                let left = Duration::from_millis(retry.millis_since(now()));
+                let left = Duration::from_millis(retry.millis_since(at));
                 self.work.wait_for(&mut pending, left);
                 continue;
             }
-            let has_work = !pending.entries.is_empty() || !pending.again.is_empty();
+            let has_work = pending.has_work(at);
             match (has_work, pending.is_urgent || pending.is_stopping) {
                 (true, true) => return true,
                 (true, false) => {
@@ -278,7 +298,14 @@ impl Journal {
                     }
                 }
                 (false, _) if pending.is_stopping => return false,
-                (false, _) => self.work.wait(&mut pending),
+                (false, _) => match pending.next_look() {
+                    None => self.work.wait(&mut pending),
+                    Some(look) if look <= at => return true,
+                    Some(look) => {
+                        let left = Duration::from_millis(look.millis_since(at));
+                        self.work.wait_for(&mut pending, left);
+                    }
+                },
             }
         }
     }
@@ -297,31 +324,51 @@ impl Journal {
     }
 
     /// Writes what is there, and ends [`Journal::wait`] then.
-    pub(crate) fn stop(&self) {
-        self.pending.lock().is_stopping = true;
+    pub(crate) fn stop(&self, now: Time) {
+        let mut pending = self.pending.lock();
+        pending.is_stopping = true;
+        pending.stops_by = Some(now.after_millis(STOP_MILLIS));
+        if let State::Full(retry) = &mut pending.state {
+            *retry = now;
+        }
+        drop(pending);
         self.work.notify_one();
     }
 
-    /// Writes everything that was appended as one group; then hands it on. Answers whether there was
+    /// Writes everything that was appended as one group; then hands it on. Returns whether there was
     /// anything.
     pub(crate) fn commit(&self, now: Time) -> bool {
+        let takes_messages = self.look_for_room(now);
         let Some(mut taken) = self.take(now) else { return false };
         *self.writing.lock() = std::mem::take(&mut taken.waiting);
         let mut queues = self.queues.lock();
-        let mut group = Group::new(&mut queues, self.limits, self.clock, now);
+        let mut group = Group::new(&mut queues, self.limits, self.clock, now, takes_messages);
         group.changes = taken.again;
+        group.retain_what_waited();
         for entry in taken.entries {
             group.add(entry, self);
         }
-        let needs_store = !group.changes.is_empty() || taken.level > Level::Memory;
-        let written = match needs_store {
-            true => self.store.commit(&group.changes, taken.level),
-            false => Ok(()),
-        };
+        let mut written = self.write(&group, taken.level);
+        let no_room = written.as_ref().err().filter(|error| error.kind == StoreErrorKind::Full);
+        if no_room.is_some() && group.brings_messages() {
+            let why = written.err();
+            group.refuse_messages(self);
+            written = self.write(&group, taken.level);
+            if let (Ok(()), Some(error)) = (&written, why) {
+                self.run_short(&error, now);
+            }
+        } else if written.is_ok() && takes_messages {
+            self.recover(now);
+        }
+        if group.has_refused {
+            self.refuse(taken.group, Refused::Messages, ReasonCode::QUOTA_EXCEEDED);
+        }
         match written {
             Ok(()) => {
-                self.pending.lock().state.recover();
                 group.hand_on(self, now);
+                if takes_messages && !queues.unretained.is_empty() {
+                    self.pending.lock().entries.push(Entry::Sync);
+                }
             }
             Err(error) => self.fail(taken.group, &error, group, now),
         }
@@ -332,46 +379,71 @@ impl Journal {
         true
     }
 
+    fn write(&self, group: &Group<'_>, level: Level) -> Result<(), StoreError> {
+        let needs_store = !group.changes.is_empty() || level > Level::Memory;
+        if needs_store { self.store.commit(&group.changes, level) } else { Ok(()) }
+    }
+
     fn take(&self, now: Time) -> Option<Pending> {
         let mut pending = self.pending.lock();
-        let has_work = !pending.entries.is_empty() || !pending.again.is_empty();
         let is_early = matches!(pending.state, State::Full(retry) if now < retry);
-        if !has_work || (is_early && !pending.is_stopping && !pending.is_urgent) {
+        if !pending.has_work(now) || (is_early && !pending.is_stopping && !pending.is_urgent) {
             return None;
         }
         let next = Pending {
             group: pending.group + 1,
             level: Level::Memory,
+            later: pending.later.take_if(|(due, _)| *due > now),
             state: pending.state,
             is_stopping: pending.is_stopping,
+            stops_by: pending.stops_by,
             ..Pending::default()
         };
-        Some(std::mem::replace(&mut pending, next))
+        let mut taken = std::mem::replace(&mut *pending, next);
+        if let Some((_, pages)) = taken.later.take() {
+            taken.entries.extend(pages);
+        }
+        Some(taken)
     }
 
     /// Nothing of the group is acknowledged. What has happened already is written as soon as there
     /// is room; what was only asked for is gone.
     fn fail(&self, number: u64, error: &StoreError, group: Group<'_>, now: Time) {
+        let facts = group.give_up(self, now);
+        self.meter.failures.fetch_add(1, Ordering::Relaxed);
+        let mut pending = self.pending.lock();
+        let pause = if pending.is_stopping { LAST_RETRY_MILLIS } else { RETRY_MILLIS };
         let (reason, state) = match error.kind {
             StoreErrorKind::Full => {
-                (ReasonCode::QUOTA_EXCEEDED, State::Full(now.after_millis(RETRY_MILLIS)))
+                (ReasonCode::QUOTA_EXCEEDED, State::Full(now.after_millis(pause)))
             }
             _ => (ReasonCode::UNSPECIFIED_ERROR, State::Failed),
         };
-        let facts = group.give_up(self, now);
-        self.meter.failures.fetch_add(1, Ordering::Relaxed);
-        self.failed.lock().insert(number, reason);
-        self.has_failed.store(true, Ordering::Relaxed);
-        let mut pending = self.pending.lock();
-        if pending.state != state {
-            tracing::error!(%error, "the store fails: durable messages are refused");
-        }
         if state != State::Failed {
             pending.again = facts;
         }
-        if pending.state != State::Failed {
-            pending.state = state;
+        let before = pending.state;
+        if before != State::Failed {
+            self.set_state(&mut pending, state);
         }
+        drop(pending);
+        self.refuse(number, Refused::All, reason);
+        if self.telling.is_due(before, state, now) {
+            tracing::error!(%error, "the store fails: durable messages are refused");
+        }
+    }
+
+    /// Remembers what was refused of a group. Nobody asks before the group is over.
+    fn refuse(&self, group: u64, what: Refused, reason: ReasonCode) {
+        self.refusals.lock().add(group, what, reason);
+        self.has_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// A page of a queue cannot be read for now: the connection gets it later.
+    fn fetch_later(&self, session: SessionNumber, slot: Arc<Slot>, now: Time) {
+        let mut pending = self.pending.lock();
+        let later = || (now.after_millis(RETRY_MILLIS), Vec::new());
+        pending.later.get_or_insert_with(later).1.push(Entry::Fetch { session, slot });
     }
 
     /// Counts messages for sessions that did not live to see them written.
@@ -432,21 +504,17 @@ impl Meter {
     }
 }
 
-impl State {
-    fn refuses(self, now: Time) -> Option<ReasonCode> {
-        match self {
-            Self::Ready => None,
-            // The first that comes after a while is a try.
-            Self::Full(retry) => (now < retry).then_some(ReasonCode::QUOTA_EXCEEDED),
-            Self::Failed => Some(ReasonCode::UNSPECIFIED_ERROR),
-        }
+impl Pending {
+    fn has_work(&self, now: Time) -> bool {
+        let has_pages = self.later.as_ref().is_some_and(|(due, _)| *due <= now);
+        !self.entries.is_empty() || !self.again.is_empty() || has_pages
     }
 
-    fn recover(&mut self) {
-        if matches!(self, Self::Full(_)) {
-            tracing::info!("the store has room again: durable messages are taken");
-            *self = Self::Ready;
-        }
+    /// When to look again although nothing is appended.
+    fn next_look(&self) -> Option<Time> {
+        let pages = self.later.as_ref().map(|(due, _)| *due);
+        let room = if let State::Short(look) = self.state { Some(look) } else { None };
+        earliest(pages, room)
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Contents {
     pub(super) level: Level,
     /// Bytes of the messages in it.
     pub(super) bytes: usize,
+    /// There are new messages in it, which are refused where there is no room for more.
+    pub(super) brings_messages: bool,
 }
 
 /// One change, before the journal has given it its place.
@@ -117,6 +119,7 @@ impl Transaction {
         let contents = self.0.get_or_insert_with(empty);
         if let Entry::Publish { run, .. } | Entry::Retain { run: Some(run), .. } = &entry {
             contents.bytes += run.len();
+            contents.brings_messages = true;
         }
         contents.level = contents.level.max(level);
         contents.entries.push(entry);

@@ -25,9 +25,9 @@ use super::{
 
 /// A store that can be made to fail.
 #[derive(Default)]
-struct Fragile {
+pub(super) struct Fragile {
     inner: MemoryStore,
-    fails: AtomicU8,
+    pub(super) fails: AtomicU8,
     /// The next group tells that it is being written, and waits until it may go on.
     gate: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
@@ -47,9 +47,13 @@ impl Fragile {
     }
 }
 
-const FULL: u8 = 1;
+pub(super) const FULL: u8 = 1;
 const FAILED: u8 = 2;
 const PANICS: u8 = 3;
+/// There is no room for new messages.
+pub(super) const SHORT: u8 = 4;
+/// Queues cannot be read for now.
+pub(super) const BLIND: u8 = 5;
 
 impl SessionStore for Fragile {
     fn load(&self, visit: &mut dyn FnMut(Stored)) -> Result<(), StoreError> {
@@ -66,9 +70,14 @@ impl SessionStore for Fragile {
             FULL => StoreErrorKind::Full,
             FAILED => StoreErrorKind::Failed,
             PANICS => panic!("it was made to panic"),
+            SHORT if changes.iter().any(brings_messages) => StoreErrorKind::Full,
             _ => return self.inner.commit(changes, level),
         };
-        Err(StoreError { kind, what: "it was made to fail".to_owned(), source: None })
+        Err(made_to_fail(kind))
+    }
+
+    fn takes_messages(&self) -> bool {
+        self.fails.load(Ordering::Relaxed) != SHORT
     }
 
     fn read(
@@ -77,12 +86,23 @@ impl SessionStore for Fragile {
         from: u64,
         bytes_max: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError> {
+        if self.fails.load(Ordering::Relaxed) == BLIND {
+            return Err(made_to_fail(StoreErrorKind::Full));
+        }
         self.inner.read(session, from, bytes_max)
     }
 }
 
+fn made_to_fail(kind: StoreErrorKind) -> StoreError {
+    StoreError { kind, what: "it was made to fail".to_owned(), source: None }
+}
+
+fn brings_messages(change: &Change) -> bool {
+    matches!(change, Change::Enqueue { .. } | Change::Retain { message: Some(_), .. })
+}
+
 /// A world on a store that can fail, with a subscriber that is away and a publisher.
-fn fragile(version: Version) -> (World, Arc<Fragile>, Id) {
+pub(super) fn fragile(version: Version) -> (World, Arc<Fragile>, Id) {
     let store = Arc::new(Fragile::default());
     let mut world = World::on(store.clone());
     let subscriber = world.connect(&persistent(Version::V5, "subscriber"));

@@ -41,6 +41,7 @@ mod rounds;
 mod sessions;
 #[cfg(test)]
 mod shared;
+mod short;
 #[cfg(test)]
 mod subscriptions;
 #[cfg(test)]
