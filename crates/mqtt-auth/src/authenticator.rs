@@ -47,6 +47,9 @@ pub trait Authenticator: Send + Sync {
     /// Whether a client may stay that came in as `identity`, and whose login began when
     /// [`generation`](Self::generation) was `generation`. It answers at once, from memory. The server
     /// ends the connection of a client whose identity is [`Standing::Over`].
+    ///
+    /// `u64::MAX` asks whether anybody can come in as `identity` at all: for a will, for one, whose
+    /// client came in before the server was started anew.
     fn standing(&self, identity: &Identity, generation: u64) -> Standing {
         let _ = (identity, generation);
         Standing::Unknown

@@ -308,7 +308,8 @@ impl Broker {
     ) {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return };
         let mut traffic = Traffic { published: 1, ..Traffic::default() };
-        if self.may_publish(slot.subject(), topic, run.qos(), run.retain()) {
+        let may_publish = self.may_publish(slot.subject(), topic, run.qos(), run.retain());
+        if may_publish && !self.is_gone(&slot.identity) {
             self.publish_into(Some(slot), run, now, &mut traffic, transaction);
         } else {
             traffic.denied += 1;

@@ -243,22 +243,6 @@ impl Connection {
         }
     }
 
-    /// Messages that wait for the client's window were permitted by rules that may have changed: they
-    /// are asked for again before an acknowledgement lets more of them go.
-    fn renew_rights(&mut self) {
-        let Stage::Open(client) = &mut self.stage else { return };
-        let generation = self.broker.authorizer.generation();
-        if client.rules == generation || client.opening.is_some() {
-            return;
-        }
-        client.rules = generation;
-        let done = self.done.get_or_insert_default();
-        let (broker, slot) = (&self.broker, &client.slot);
-        self.endpoint.retain_pending(done, DropReason::NotAuthorized, |delivery| {
-            delivery.mark == generation || broker.may_deliver(slot, delivery)
-        });
-    }
-
     fn are_routes_full(&self) -> bool {
         self.routes.as_ref().is_some_and(|routes| routes.are_full())
     }
@@ -430,17 +414,6 @@ impl Connection {
         self.poll_pressure(now);
         self.note_end(now);
         None
-    }
-
-    /// Where identities may have ended: why this one has to go, if it is over.
-    fn poll_standing(&mut self) -> Option<Cause> {
-        let Stage::Open(client) = &mut self.stage else { return None };
-        if self.broker.has_identities_of(client.stamp) {
-            return None;
-        }
-        client.stamp.seen = self.broker.login_stamp().seen;
-        let is_over = self.broker.is_over(&client.slot.identity, client.stamp);
-        is_over.then_some(Cause::Revoked)
     }
 
     /// Ends a connection that was asked to go, unless the client has left by itself meanwhile.

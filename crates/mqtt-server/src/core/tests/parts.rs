@@ -66,6 +66,10 @@ impl Authenticator for Names {
 
     fn standing(&self, identity: &Identity, generation: u64) -> Standing {
         let over = self.0.over.lock();
+        let gone = self.0.gone.lock();
+        if gone.iter().any(|name| identity.user_name() == Some(name)) {
+            return Standing::Over;
+        }
         let since = usize::try_from(generation).unwrap();
         match over.iter().skip(since).any(|name| identity.user_name() == Some(name)) {
             true => Standing::Over,
@@ -108,9 +112,16 @@ pub(super) struct Rules {
     generation: AtomicU64,
     /// Users who got another password, one after the other.
     over: Mutex<Vec<String>>,
+    /// Users who were removed.
+    gone: Mutex<Vec<String>>,
 }
 
 impl Rules {
+    /// There is no such user.
+    pub(super) fn remove_from_the_start(&self, user: &str) {
+        self.gone.lock().push(user.to_owned());
+    }
+
     /// From now on a user has another password.
     pub(super) fn end(&self, user: &str) {
         self.over.lock().push(user.to_owned());

@@ -184,3 +184,20 @@ fn the_will_comes_once_whatever_follows() {
     assert_eq!(world.broker.registry.len(), 1, "the watcher alone");
     assert!(!world.seen(watcher).contains(&Seen::Ack(PacketType::PubAck, ReasonCode::SUCCESS)));
 }
+
+#[test]
+fn the_will_of_a_user_who_was_removed_while_the_server_was_away_is_not_published() {
+    let mut world = World::durable();
+    for user in ["alice", "bob"] {
+        let hello = persistent(Version::V5, user).user(user).will_to("will", user, 10);
+        let client = world.connect(&hello);
+        world.cut(client);
+    }
+    let mut next = world.restart();
+    next.rules.remove_from_the_start("alice");
+    let watcher = next.connect(&hello(Version::V5, "watcher"));
+    next.subscribe(watcher, "will", 0);
+    next.pass(20_000);
+    assert_eq!(next.texts(watcher), ["bob"]);
+    assert_eq!(next.broker.totals().traffic.denied, 1);
+}
