@@ -3,8 +3,10 @@
 //! Hashing a password takes tens of milliseconds by design, and who sends a wrong one pays the price
 //! of a packet for it. So logins take turns: networks, within a network its addresses, within an
 //! address the user names that come from there, and within these who came first. An address with a
-//! login that failed lately goes behind those without. Who waits is bounded, and beyond the bounds
-//! refused, so that a right login comes in beside any number of wrong ones from elsewhere.
+//! login that failed lately goes behind those without; among these the network that came last is
+//! first, so that a crowd of networks that nobody has heard of does not stand before who comes next.
+//! Who waits is bounded, and beyond the bounds refused. So a right login comes in beside any number of
+//! wrong ones from elsewhere.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -190,7 +192,7 @@ impl State {
         let (sender, receiver) = oneshot::channel();
         let has_failed = self.failures.get(&address, now).is_some();
         let line = if has_failed { &mut self.failing } else { &mut self.clean };
-        line.push(&path, Ticket { id: self.last_id, sender });
+        line.push(&path, Ticket { id: self.last_id, sender }, !has_failed);
         Ok((self.last_id, receiver))
     }
 
@@ -266,15 +268,19 @@ impl Line {
         self.order.is_empty() && self.tickets.is_empty()
     }
 
-    fn push(&mut self, path: &[u128], ticket: Ticket) {
+    /// Puts somebody in line; a part that nobody stood for yet goes to the front, or to the back.
+    fn push(&mut self, path: &[u128], ticket: Ticket, to_front: bool) {
         let Some((part, rest)) = path.split_first() else {
             return self.tickets.push_back(ticket);
         };
         let line = self.parts.entry(*part).or_insert_with(|| {
-            self.order.push_back(*part);
+            match to_front {
+                true => self.order.push_front(*part),
+                false => self.order.push_back(*part),
+            }
             Self::default()
         });
-        line.push(rest, ticket);
+        line.push(rest, ticket, false);
     }
 
     fn pop(&mut self) -> Option<Ticket> {
@@ -355,7 +361,7 @@ mod tests {
             (there, "c1"),
         ];
         let order = order(&turns(|_| {}), &logins).await;
-        assert_eq!(order, ["a1", "c1", "b1", "c1", "a2", "b1", "a1", "a1"]);
+        assert_eq!(order, ["c1", "a1", "c1", "b1", "a2", "b1", "a1", "a1"]);
     }
 
     #[tokio::test]

@@ -182,8 +182,8 @@ fn attack(broker: &Arc<Broker>, from: Vec<[u8; 4]>) -> Vec<tokio::task::JoinHand
 async fn a_right_login_comes_in_beside_any_number_of_wrong_ones() {
     let one_address = vec![[127, 0, 0, 2]; 200];
     let one_network = (1..=200).map(|last| [127, 0, 0, last]).collect();
-    let networks = (1..=50).map(|network| [127, 1, network, 1]).collect();
-    for (from, ahead_max) in [(one_address, 60), (one_network, 60), (networks, 110)] {
+    let networks = (1..=200).map(|network| [127, 1, network, 1]).collect();
+    for from in [one_address, one_network, networks] {
         let (broker, slow) = slow(Slow::default(), |_| {}).await;
         let broker = Arc::new(broker);
         let attack = attack(&broker, from);
@@ -194,7 +194,7 @@ async fn a_right_login_comes_in_beside_any_number_of_wrong_ones() {
         let (_, reason) = log_in(&broker, [127, 0, 1, 1], &with_password("alice", "right")).await;
         assert_eq!(reason, Some(ReasonCode::SUCCESS));
         let place = slow.asked.lock().iter().position(|id| id == "alice").unwrap();
-        assert!(place <= before + ahead_max, "{place} were asked, {before} of them before");
+        assert!(place <= before + 60, "{place} were asked, {before} of them before");
         attack.iter().for_each(tokio::task::JoinHandle::abort);
         for task in attack {
             let _ = task.await;
