@@ -10,8 +10,12 @@ pub struct Limits {
     pub protocol: ServerConfig,
     /// The queue of each session: messages, bytes, and when publishers wait for a receiver.
     pub queue: InboxLimits,
-    /// Connections at once. One more is closed right after it was accepted.
+    /// Connections at once. One more is closed right after it was accepted, unless one that has not
+    /// been let in can make room for it.
     pub connections_max: usize,
+    /// Of these, connections that have not been let in yet. When one more comes, the oldest of the
+    /// address (of IPv6, the /64) with the most of them is closed.
+    pub connecting_max: usize,
     /// Sessions at once, with and without a connection. A CONNECT that would make one more is
     /// refused with 0x97 (return code 3 before 5.0).
     pub sessions_max: usize,
@@ -75,6 +79,7 @@ impl Default for Limits {
             protocol: ServerConfig::default(),
             queue: InboxLimits::default(),
             connections_max: 1_000_000,
+            connecting_max: 4_096,
             sessions_max: 1_000_000,
             client_id_bytes_max: 65_535,
             session_expiry_max_secs: u32::MAX,

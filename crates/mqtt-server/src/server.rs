@@ -34,6 +34,7 @@ use crate::{
         journal::Writer,
         listen::{self, Listener},
         login_turns::LoginTurns,
+        strangers::Strangers,
     },
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Says whose password is hashed next.
     pub(crate) logins: Arc<LoginTurns>,
+    /// Connections of the listeners that have not been let in.
+    pub(crate) strangers: Arc<Strangers>,
     /// Somebody says that identities may have ended.
     identities: Notify,
     /// Tells the connections that have no session, or none any more, that the server stops.
@@ -126,6 +129,9 @@ impl Server {
     /// There is no thread for the journal.
     pub(crate) fn new(broker: Broker, listeners: Vec<Listener>, clock: Clock) -> io::Result<Self> {
         let shared = Shared {
+            strangers: Strangers::new(
+                broker.limits.connecting_max.min(broker.limits.connections_max),
+            ),
             logins: Arc::new(LoginTurns::new(&broker.limits)),
             identities: Notify::new(),
             broker: Arc::new(broker),
@@ -258,7 +264,7 @@ impl ServerHandle {
     {
         let peer = Peer { address: None, listener: listener.into() };
         if let Some(count) = ConnectionCount::new(&self.shared.broker) {
-            listen::drive(io, peer, count, &self.shared).await;
+            listen::drive(io, peer, count, None, &self.shared).await;
         }
     }
 

@@ -372,10 +372,16 @@ pub(crate) struct ConnectionCount(Arc<Broker>);
 impl ConnectionCount {
     /// Counts a connection; `None` if there are too many.
     pub(crate) fn new(broker: &Arc<Broker>) -> Option<Self> {
+        Self::or_evict(broker, || false)
+    }
+
+    /// Counts a connection; where there are too many, `evict` may end another one for it and return
+    /// true.
+    pub(crate) fn or_evict(broker: &Arc<Broker>, evict: impl FnOnce() -> bool) -> Option<Self> {
         let counted = Self(broker.clone());
         broker.connections_total.fetch_add(1, Ordering::Relaxed);
         let before = broker.connections.fetch_add(1, Ordering::Relaxed);
-        (before < broker.limits.connections_max).then_some(counted)
+        (before < broker.limits.connections_max || evict()).then_some(counted)
     }
 }
 

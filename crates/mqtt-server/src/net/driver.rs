@@ -23,6 +23,7 @@ use crate::{
         linger::Linger,
         login::{Login, login},
         read_size::{self, ReadSize},
+        strangers::Stranger,
     },
     server::Shared,
 };
@@ -54,8 +55,8 @@ pub(crate) struct Driver<T> {
     /// What was read and written since the task was polled.
     moved_kib: u16,
     login: Option<Login>,
-    /// The server stops; needed until there is a session, which is told in its own way.
-    stopping: Option<Pin<Box<OwnedNotified>>>,
+    /// Needed until there is a session.
+    outside: Option<Box<Outside>>,
     /// With the deadline that it is set to.
     timer: Option<(Pin<Box<Sleep>>, Time)>,
     write: WriteWatch,
@@ -100,6 +101,14 @@ impl WriteWatch {
     }
 }
 
+/// What a connection has until it is let in.
+struct Outside {
+    /// The server stops; a session's owner is told in its own way.
+    stopping: Pin<Box<OwnedNotified>>,
+    /// Its place among those that have not been let in.
+    _stranger: Option<Stranger>,
+}
+
 /// What a step did.
 enum Step {
     Progress,
@@ -108,7 +117,13 @@ enum Step {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
-    pub(crate) fn new(io: T, connection: Connection, shared: Arc<Shared>) -> Self {
+    /// `stranger` is the place of a connection that came through a listener.
+    pub(crate) fn new(
+        io: T,
+        connection: Connection,
+        stranger: Option<Stranger>,
+        shared: Arc<Shared>,
+    ) -> Self {
         let stopping = shared.stopping.clone().notified_owned();
         Self {
             io,
@@ -119,7 +134,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             more_came: false,
             moved_kib: 0,
             login: None,
-            stopping: Some(Box::pin(stopping)),
+            outside: Some(Box::new(Outside { stopping: Box::pin(stopping), _stranger: stranger })),
             timer: None,
             write: WriteWatch::default(),
             ending: None,
@@ -187,11 +202,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     }
 
     fn poll_stopping(&mut self, now: Time, cx: &mut Context<'_>) {
-        let Some(stopping) = &mut self.stopping else { return };
+        let Some(outside) = &mut self.outside else { return };
         if self.connection.has_session() {
-            self.stopping = None;
-        } else if stopping.as_mut().poll(cx).is_ready() {
-            self.stopping = None;
+            self.outside = None;
+        } else if outside.stopping.as_mut().poll(cx).is_ready() {
+            self.outside = None;
             self.connection.handle_stopping(now);
         }
     }

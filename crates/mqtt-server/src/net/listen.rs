@@ -24,6 +24,7 @@ use crate::{
     },
     net::{
         driver::Driver,
+        strangers::Stranger,
         websocket::{Doorway, WebSocket},
     },
     server::Shared,
@@ -143,28 +144,40 @@ fn start(
 ) {
     let stopping = shared.broker.is_stopping.load(Ordering::Relaxed);
     let peer = Peer { address: Some(address), listener: listener.name.clone() };
-    let Some(count) = ConnectionCount::new(&shared.broker).filter(|_| !stopping) else {
-        if !stopping {
-            let why = "there are as many connections as there may be";
-            let now = shared.clock.now();
-            shared.broker.note_refused(Refused::Connections, &why, &peer, Names::default(), now);
-        }
+    if stopping {
         return;
+    }
+    let refused = |why: &str, peer: &Peer| {
+        let now = shared.clock.now();
+        shared.broker.note_refused(Refused::Connections, &why, peer, Names::default(), now);
+    };
+    let evicted = |gone: SocketAddr| {
+        let peer = Peer { address: Some(gone), ..peer.clone() };
+        refused("not let in yet, it made room for another connection", &peer);
+    };
+    let make_room = || shared.strangers.evict().map(evicted).is_some();
+    let Some(count) = ConnectionCount::or_evict(&shared.broker, make_room) else {
+        return refused("there are as many connections as there may be", &peer);
     };
     // Without this a small packet waits for the acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    match &listener.transport {
-        Transport::Tcp => tasks.spawn(drive(stream, peer, count, shared)),
+    let (stranger, gone) = shared.strangers.enter(address);
+    gone.into_iter().for_each(evicted);
+    let place = stranger.place();
+    let stranger = Some(stranger);
+    let task = match &listener.transport {
+        Transport::Tcp => tasks.spawn(drive(stream, peer.clone(), count, stranger, shared)),
         Transport::WebSocket(doorway) => {
             let packet_bytes_max = shared.broker.limits.protocol.maximum_packet_size;
             let is_loopback =
                 stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
             let io = WebSocket::new(stream, doorway.clone(), packet_bytes_max, is_loopback);
-            tasks.spawn(drive(io, peer, count, shared))
+            tasks.spawn(drive(io, peer.clone(), count, stranger, shared))
         }
     };
+    shared.strangers.set_task(place, task);
 }
 
 /// The task of one connection, over any transport.
@@ -172,6 +185,7 @@ pub(crate) fn drive<T>(
     io: T,
     peer: Peer,
     count: ConnectionCount,
+    stranger: Option<Stranger>,
     shared: &Arc<Shared>,
 ) -> impl Future<Output = ()> + Send + use<T>
 where
@@ -179,7 +193,7 @@ where
 {
     let now = shared.clock.now();
     let connection = Connection::new(shared.broker.clone(), peer, count, now);
-    Driver::new(io, connection, shared.clone())
+    Driver::new(io, connection, stranger, shared.clone())
 }
 
 /// A panic ends its own connection alone, is counted and said.

@@ -36,7 +36,7 @@ const REMEMBERED_MAX: usize = 32 * 1024;
 ///
 /// A network is a /24 of IPv4 or a /48 of IPv6, and an address of IPv6 is its /64: what somebody
 /// has who has one. Everybody in the same process is one.
-#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug)]
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
 pub(crate) struct Origin {
     network: u128,
     address: u128,

@@ -10,4 +10,5 @@ pub(crate) mod login_turns;
 pub(crate) mod open;
 pub(crate) mod read_size;
 pub(crate) mod recent;
+pub(crate) mod strangers;
 pub(crate) mod websocket;

@@ -199,6 +199,42 @@ async fn who_says_connect_byte_by_byte_is_closed_in_the_middle() {
     broker.stop().await;
 }
 
+/// Silent connections from this address of the loopback.
+async fn silent(broker: &Broker, from: [u8; 4], count: usize) -> Vec<tokio::net::TcpStream> {
+    let mut silent = Vec::new();
+    for _ in 0..count {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        silent
+            .push(within(PATIENCE_SECS, "connect", socket.connect(broker.address)).await.unwrap());
+    }
+    silent
+}
+
+#[tokio::test]
+async fn who_says_nothing_makes_room_for_who_does() {
+    let limits = |limits: &mut mqtt_server::Limits| {
+        (limits.connections_max, limits.connecting_max) = (12, 8)
+    };
+    let broker = Broker::start(builder(limits)).await;
+    let mut first = Peer::simple(&broker, Version::V5, "first").await;
+    let flood = silent(&broker, [127, 0, 0, 2], 40).await;
+    // The room is full of them, and a client from elsewhere gets in; so does one from there.
+    let mut second = Peer::simple(&broker, Version::V5, "second").await;
+    // Those that were let in fill the rest, and the flood still makes room.
+    let mut others = Vec::new();
+    for number in 0..10 {
+        others.push(Peer::simple(&broker, Version::V5, &format!("other-{number}")).await);
+    }
+    let mut late = Peer::open(broker.address, Version::V5).await;
+    assert_eq!(late.end().await, None, "all places are those of clients that were let in");
+    for peer in others.iter_mut().chain([&mut first, &mut second]) {
+        peer.ping().await;
+    }
+    drop(flood);
+    broker.stop().await;
+}
+
 #[tokio::test]
 async fn a_connection_too_many_is_closed() {
     let broker = Broker::start(builder(|limits| limits.connections_max = 1)).await;

@@ -30,6 +30,8 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     replace(&mut limits.client_id_bytes_max, given.max_client_id_bytes.map(usize::from));
     let connections = given.max_connections.and_then(|number| usize::try_from(number).ok());
     replace(&mut limits.connections_max, connections);
+    let connecting = given.max_connecting.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.connecting_max, connecting);
     let sessions = given.max_sessions.and_then(|number| usize::try_from(number).ok());
     replace(&mut limits.sessions_max, sessions);
     replace(&mut limits.login_threads, given.login_threads.map(usize::from));
@@ -85,6 +87,7 @@ mod tests {
             topic_alias_maximum: Some(0),
             max_client_id_bytes: Some(23),
             max_connections: Some(9),
+            max_connecting: Some(8),
             max_sessions: Some(10),
             login_threads: Some(13),
             max_waiting_logins: Some(14),
@@ -106,6 +109,7 @@ mod tests {
         assert_eq!(protocol.server_keep_alive_secs, Some(7));
         assert_eq!((protocol.receive_maximum, protocol.topic_alias_maximum), (8, 0));
         assert_eq!((limits.client_id_bytes_max, limits.connections_max), (23, 9));
+        assert_eq!(limits.connecting_max, 8);
         assert_eq!(limits.sessions_max, 10);
         assert_eq!((limits.login_threads, limits.logins_waiting_max), (13, 14));
         assert_eq!(limits.logins_waiting_per_address_max, 15);
