@@ -60,6 +60,26 @@ impl<'a, T: Entry<'a>> Filters<'a, T> {
         in_payload.chain(self.list.iter().copied())
     }
 
+    /// Takes the first filter off, of a packet that was read.
+    pub fn take_first(&mut self) -> Option<T> {
+        let (payload, version) = self.payload;
+        let (rest, filter) = T::read(payload, version)?;
+        self.payload.0 = rest;
+        Some(filter)
+    }
+
+    /// The bytes of the filters that are left, of a packet that was read.
+    #[must_use]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload.0
+    }
+
+    /// Filters whose bytes [`Filters::payload`] returned: to go on where somebody stopped.
+    #[must_use]
+    pub const fn resume(payload: &'a [u8], version: Version) -> Self {
+        Self { list: &[], payload: (payload, version) }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use mqtt_packet::QoS;
-use mqtt_server::{MemoryRetained, Retained, RetainedCount, RetainedFull, Server};
+use mqtt_server::{MemoryRetained, Retained, RetainedCount, RetainedFull, ScanPage, Server};
 use mqtt_session::{Run, Time};
-use mqtt_topics::{TopicFilterRef, TopicName, TopicNameRef};
+use mqtt_topics::{TopicFilterRef, TopicNameRef};
 use parking_lot::Mutex;
 
 /// Retained messages in memory, and a journal of their changes.
@@ -31,7 +31,7 @@ impl Retained for Journaled {
         messages_max: usize,
         now: Time,
         found: &mut Vec<Run>,
-    ) -> Option<TopicName> {
+    ) -> ScanPage {
         self.inner.scan(filter, after, messages_max, now, found)
     }
 

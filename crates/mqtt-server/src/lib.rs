@@ -27,7 +27,7 @@ pub use crate::{
     durability::Durability,
     limits::Limits,
     local::{LocalClient, LocalError, LocalMessage},
-    retained::{MemoryRetained, Retained, RetainedCount, RetainedFull},
+    retained::{MemoryRetained, Retained, RetainedCount, RetainedFull, ScanPage},
     routing::{GroupMatch, Matches, MemoryRouting, Routing, SubscriberId, Subscription},
     server::{Server, ServerHandle, ShutdownReport, VitalTask},
 };

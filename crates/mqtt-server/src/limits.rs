@@ -43,9 +43,16 @@ pub struct Limits {
     pub login_memory_millis: u64,
     /// Subscriptions of one session. One more is refused with 0x97 (0x80 before 5.0).
     pub subscriptions_per_session_max: usize,
-    /// Replays of retained messages that one connection may have waiting. A SUBSCRIBE above it is
-    /// refused with 0x97 (0x80 before 5.0).
-    pub replays_per_connection_max: usize,
+    /// Bytes of the filters of one session; as above.
+    pub filter_bytes_per_session_max: usize,
+    /// Subscriptions with wildcards of one session that may match the same topic; as above. Counted
+    /// are the different places of wildcards: `a/+/b` and `c/+/d` are one, `a/+/+` is another. It
+    /// bounds what one message costs to match, and how many identifiers it may bring a client.
+    pub overlaps_per_session_max: usize,
+    /// Shared subscriptions of one session that may match the same topic; as above. Counted are
+    /// groups, and in each group the different places of wildcards: each may bring the client a copy
+    /// of its own of one message.
+    pub shared_overlaps_per_session_max: usize,
     /// Retained messages. One more is not kept: PUBACK or PUBREC say 0x97 to a 5.0 client.
     pub retained_messages_max: usize,
     /// Bytes of all retained messages together; as above.
@@ -90,7 +97,9 @@ impl Default for Limits {
             login_wait_millis: 60_000,
             login_memory_millis: 10_000,
             subscriptions_per_session_max: 1_000_000,
-            replays_per_connection_max: 4096,
+            filter_bytes_per_session_max: 64 * 1024 * 1024,
+            overlaps_per_session_max: 256,
+            shared_overlaps_per_session_max: 64,
             retained_messages_max: 10_000_000,
             retained_bytes_max: 4 * 1024 * 1024 * 1024,
             output_bytes_max: 256 * 1024,

@@ -154,7 +154,7 @@ impl LocalClient {
             let (now, mut after) = (self.shared.clock.now(), None);
             loop {
                 let at = after.as_ref().map(mqtt_topics::TopicName::as_ref);
-                after = broker.retained.scan(parsed.filter, at, 256, now, &mut found);
+                after = broker.retained.scan(parsed.filter, at, 256, now, &mut found).next;
                 if after.is_none() {
                     break;
                 }

@@ -24,6 +24,16 @@ pub struct RetainedCount {
     pub bytes: usize,
 }
 
+/// What a part of a scan came to.
+#[derive(Clone, Debug, Default)]
+pub struct ScanPage {
+    /// Where to go on; `None` when there are no more.
+    pub next: Option<TopicName>,
+    /// What it cost to find the messages, beside the messages themselves: places that were looked at,
+    /// of about a tenth of a microsecond each. The subscriber pays for it with turns.
+    pub visited: usize,
+}
+
 /// Keeps the last retained message of each topic.
 ///
 /// [`MemoryRetained`] is the one that the server uses by itself; another one is set with
@@ -38,8 +48,8 @@ pub trait Retained: Send + Sync {
     fn set(&self, topic: TopicNameRef<'_>, message: Option<Run>) -> Result<(), RetainedFull>;
 
     /// Adds up to `messages_max` messages that `filter` matches to `found`, starting behind the
-    /// topic `after`. Answers where to go on; `None` when there are no more. Messages that have
-    /// expired at `now` are left out.
+    /// topic `after`. A page may end early, even without a message: it is best kept below a
+    /// millisecond, whatever the filter is. Messages that have expired at `now` are left out.
     fn scan(
         &self,
         filter: TopicFilterRef<'_>,
@@ -47,7 +57,7 @@ pub trait Retained: Send + Sync {
         messages_max: usize,
         now: Time,
         found: &mut Vec<Run>,
-    ) -> Option<TopicName>;
+    ) -> ScanPage;
 
     /// How many there are.
     fn count(&self) -> RetainedCount;
@@ -66,7 +76,10 @@ struct Kept {
 }
 
 /// A scan looks at this many nodes before it lets go of the lock.
-const VISITS_MAX: usize = 4096;
+const VISITS_MAX: usize = 1024;
+
+/// Found messages of so many bytes end a page: the small ones are copied.
+const PAGE_BYTES: usize = 256 * 1024;
 
 impl MemoryRetained {
     /// A store with room for `limit`.
@@ -126,34 +139,42 @@ impl Retained for MemoryRetained {
         messages_max: usize,
         now: Time,
         found: &mut Vec<Run>,
-    ) -> Option<TopicName> {
+    ) -> ScanPage {
         let wanted = found.len() + messages_max;
+        let mut bytes_left = PAGE_BYTES;
+        let mut visits_left = VISITS_MAX;
         let mut expired = Vec::new();
         let mut last = None;
-        let end =
-            self.kept.read().tree.scan_bounded(filter, after, VISITS_MAX, &mut |topic, run| {
+        let end = self.kept.read().tree.scan_counted(
+            filter,
+            after,
+            &mut visits_left,
+            &mut |topic, run| {
+                bytes_left = bytes_left.saturating_sub(run.len());
                 if run.is_expired(now) {
                     expired.extend(TopicName::new(topic));
                     return ControlFlow::Continue(());
                 }
                 found.push(run.unpack());
-                if found.len() < wanted {
+                if found.len() < wanted && bytes_left > 0 {
                     return ControlFlow::Continue(());
                 }
                 last = Some(topic.to_owned());
                 ControlFlow::Break(())
-            });
+            },
+        );
         if !expired.is_empty() {
             self.remove_expired(&expired, now);
         }
-        match end {
+        let next = match end {
             ScanEnd::Complete => None,
             ScanEnd::Stopped => last.and_then(|topic| {
                 // The tree's own limit of levels was checked when the topic came in.
                 TopicName::with_limit(topic, usize::MAX).ok()
             }),
             ScanEnd::Paused(at) => Some(at),
-        }
+        };
+        ScanPage { next, visited: VISITS_MAX - visits_left }
     }
 
     fn count(&self) -> RetainedCount {
@@ -199,7 +220,7 @@ mod tests {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let at = after.as_ref().map(TopicName::as_ref);
-            after = store.scan(filter, at, 1, Time::ZERO, &mut found);
+            after = store.scan(filter, at, 1, Time::ZERO, &mut found).next;
             if after.is_none() {
                 break;
             }

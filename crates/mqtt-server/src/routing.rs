@@ -32,12 +32,15 @@ pub struct Matches {
     pub direct: Vec<(SubscriberId, Subscription)>,
     /// Each matching group of a shared subscription: one member gets the message.
     pub groups: Vec<GroupMatch>,
+    /// What it cost to find them, beside what was found: places that were looked at, of about a tenth
+    /// of a microsecond each. The publisher pays for it with turns.
+    pub visited: usize,
 }
 
 /// A group of a shared subscription that matches a topic.
 #[derive(Clone, Debug)]
 pub struct GroupMatch {
-    /// The members, in the order in which they subscribed.
+    /// The members, in the order of their numbers.
     pub members: Vec<(SubscriberId, Subscription)>,
     /// Counts the group's messages, so that all publishers together go round its members.
     pub turn: Arc<AtomicUsize>,
@@ -98,8 +101,16 @@ struct Tables {
 }
 
 struct Group {
+    /// By their numbers.
     members: Vec<(SubscriberId, Subscription)>,
     turn: Arc<AtomicUsize>,
+}
+
+impl Group {
+    /// Where a member stands, or would.
+    fn place(&self, subscriber: SubscriberId) -> Result<usize, usize> {
+        self.members.binary_search_by_key(&subscriber, |(member, _)| *member)
+    }
 }
 
 impl MemoryRouting {
@@ -138,10 +149,10 @@ impl Routing for MemoryRouting {
 
     fn matches(&self, topic: TopicNameRef<'_>, matches: &mut Matches) {
         let tables = self.tables.read();
-        tables.direct.matches(topic, &mut |subscriber, subscription| {
+        matches.visited += tables.direct.matches(topic, &mut |subscriber, subscription| {
             matches.direct.push((*subscriber, *subscription));
         });
-        tables.shared.matches(topic, &mut |number, ()| {
+        matches.visited += tables.shared.matches(topic, &mut |number, ()| {
             if let Some(group) = tables.groups.get(number) {
                 let (members, turn) = (group.members.clone(), group.turn.clone());
                 matches.groups.push(GroupMatch { members, turn });
@@ -186,13 +197,15 @@ impl Tables {
             .groups
             .entry(number)
             .or_insert_with(|| Group { members: Vec::new(), turn: Arc::default() });
-        match group.members.iter_mut().find(|(member, _)| *member == subscriber) {
-            Some((_, held)) => {
-                *held = subscription;
+        match group.place(subscriber) {
+            Ok(place) => {
+                if let Some((_, held)) = group.members.get_mut(place) {
+                    *held = subscription;
+                }
                 false
             }
-            None => {
-                group.members.push((subscriber, subscription));
+            Err(place) => {
+                group.members.insert(place, (subscriber, subscription));
                 self.members += 1;
                 true
             }
@@ -203,9 +216,8 @@ impl Tables {
         let written = filter.to_string();
         let Some(number) = self.numbers.get(written.as_str()).copied() else { return false };
         let Some(group) = self.groups.get_mut(&number) else { return false };
-        let before = group.members.len();
-        group.members.retain(|(member, _)| *member != subscriber);
-        let left = before > group.members.len();
+        let place = group.place(subscriber).ok();
+        let left = place.map(|place| group.members.remove(place)).is_some();
         if group.members.is_empty() {
             self.groups.remove(&number);
             self.numbers.remove(written.as_str());

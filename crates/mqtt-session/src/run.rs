@@ -288,6 +288,18 @@ impl Run {
         Self { frames: Bytes::new(), count: 0, largest: 0, expires_at: None, ..self.clone() }
     }
 
+    /// The first `count` messages, and the others; the others alone if `count` is 0.
+    #[must_use]
+    pub fn split(&self, count: u32) -> (Option<Self>, Option<Self>) {
+        let first = self.first(count);
+        let at = first.as_ref().map_or(0, Self::len);
+        let left = self.count.saturating_sub(first.as_ref().map_or(0, |first| first.count));
+        let mut rest = self.clone();
+        rest.frames = self.frames.slice(at..);
+        rest.count = left;
+        (first, Some(rest).filter(|_| left > 0))
+    }
+
     /// One message of this run by itself.
     #[must_use]
     pub fn single(&self, frame: &Frame<'_>) -> Self {

@@ -149,7 +149,19 @@ impl<V> RetainedTree<V> {
         visits_max: usize,
         f: &mut impl FnMut(&str, &V) -> ControlFlow<()>,
     ) -> ScanEnd {
-        Scan::new(self, filter, after, visits_max, f).run()
+        let mut visits_left = visits_max;
+        self.scan_counted(filter, after, &mut visits_left, f)
+    }
+
+    /// As [`RetainedTree::scan_bounded`], and takes off `visits_left` what was visited.
+    pub fn scan_counted(
+        &self,
+        filter: TopicFilterRef<'_>,
+        after: Option<TopicNameRef<'_>>,
+        visits_left: &mut usize,
+        f: &mut impl FnMut(&str, &V) -> ControlFlow<()>,
+    ) -> ScanEnd {
+        Scan::new(self, filter, after, visits_left, f).run()
     }
 
     /// How many topics have a value.

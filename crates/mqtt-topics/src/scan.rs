@@ -32,7 +32,7 @@ pub(crate) struct Scan<'a, V, F> {
     skips_dollar: bool,
     /// The levels of the cursor.
     after: SmallVec<[&'a str; 16]>,
-    visits_left: usize,
+    visits_left: &'a mut usize,
     /// The levels of the node in hand, joined by slashes.
     path: String,
     stack: SmallVec<[Frame; 16]>,
@@ -64,7 +64,7 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
         tree: &'a RetainedTree<V>,
         filter: TopicFilterRef<'a>,
         after: Option<TopicNameRef<'a>>,
-        visits_max: usize,
+        visits_left: &'a mut usize,
         f: &'a mut F,
     ) -> Self {
         let levels = filter.levels().filter(|level| *level != "#");
@@ -74,7 +74,7 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
             has_rest: filter.as_str().ends_with('#'),
             skips_dollar: filter.starts_with_wildcard(),
             after: after.into_iter().flat_map(TopicNameRef::levels).collect(),
-            visits_left: visits_max,
+            visits_left,
             path: String::new(),
             stack: SmallVec::new(),
             f,
@@ -138,6 +138,9 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
                     };
                     push_level(&mut self.path, depth, level);
                     on_cursor = cursor == Some(level);
+                    if !on_cursor {
+                        *self.visits_left = self.visits_left.saturating_sub(1);
+                    }
                     id = child;
                     depth += 1;
                 }
@@ -181,9 +184,9 @@ impl<'a, V, F: FnMut(&str, &V) -> ControlFlow<()>> Scan<'a, V, F> {
         if on_cursor {
             return ControlFlow::Continue(());
         }
-        self.visits_left = self.visits_left.saturating_sub(1);
+        *self.visits_left = self.visits_left.saturating_sub(1);
         // The path of an empty first level is no topic name, so that one cannot be a cursor.
-        if self.visits_left > 0 || self.path.is_empty() || self.stack.is_empty() {
+        if *self.visits_left > 0 || self.path.is_empty() || self.stack.is_empty() {
             return ControlFlow::Continue(());
         }
         ControlFlow::Break(ScanEnd::Paused(TopicName::from_checked(&self.path)))

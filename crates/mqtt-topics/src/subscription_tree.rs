@@ -101,11 +101,13 @@ impl<K: Copy + Eq + Hash + Ord, V> SubscriptionTree<K, V> {
     /// Filters that begin with a wildcard do not match topics that begin with `$`
     /// `[MQTT-4.7.2-1]`. The order is the same for the same history of the tree, and means
     /// nothing.
-    pub fn matches(&self, topic: TopicNameRef<'_>, f: &mut impl FnMut(&K, &V)) {
+    ///
+    /// Returns how many nodes were visited, beside the one of the filter that is the topic itself.
+    pub fn matches(&self, topic: TopicNameRef<'_>, f: &mut impl FnMut(&K, &V)) -> usize {
         if let Some(subscribers) = self.exact.get(topic.as_str()) {
             subscribers.for_each(f);
         }
-        self.wild.matches(topic, f);
+        self.wild.matches(topic, f)
     }
 
     /// Topics are about to be asked for, one by one, with [`SubscriptionTree::matches`]: brings near

@@ -147,17 +147,19 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
     /// Calls `f` for each subscriber of each filter that matches.
     ///
     /// The stack holds at most one node per level: each step takes one and puts back at most
-    /// two, one level deeper.
-    pub(crate) fn matches(&self, topic: TopicNameRef<'_>, f: &mut impl FnMut(&K, &V)) {
+    /// two, one level deeper. Returns how many nodes were visited.
+    pub(crate) fn matches(&self, topic: TopicNameRef<'_>, f: &mut impl FnMut(&K, &V)) -> usize {
         if self.node_count() == 0 && self.lists.len() == 0 {
-            return;
+            return 0;
         }
+        let mut visited = 0;
         let mut levels = TopicLevels::new(topic.as_str().as_bytes());
         // Each node with its depth and the topic from its own level on.
         let mut stack: SmallVec<[(Id, usize, &[u8]); 18]> = SmallVec::new();
         let mut next = Some((self.root, 0, &b""[..]));
         while let Some((id, depth, from)) = next.or_else(|| stack.pop()) {
             next = None;
+            visited += 1;
             let Some(node) = self.nodes.get(id) else { continue };
             let branch = match &node.kind {
                 Kind::Branch(branch) => branch,
@@ -194,6 +196,7 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
                 next = Some((child, depth + 1, level.from));
             }
         }
+        visited
     }
 
     /// Reads what the matches of `topics` are going to read, all topics one level at a time: what is

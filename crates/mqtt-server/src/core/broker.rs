@@ -22,6 +22,7 @@ use super::{
     schedule::{Due, Schedule},
     slot::{Slot, SlotState},
     traffic::Traffic,
+    work::Work,
 };
 use crate::{durability::Durability, limits::Limits, retained::Retained, routing::Routing};
 
@@ -347,7 +348,8 @@ impl Broker {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else {
             return ReasonCode::TOPIC_NAME_INVALID;
         };
-        let receivers = self.receivers(publisher.map(|slot| slot.id), topic);
+        let mut work = Work::default();
+        let receivers = self.receivers(publisher.map(|slot| slot.id), topic, &mut work);
         let mut behind = super::pressure::Behind::default();
         self.hand_out(run, &receivers, now, traffic, &mut behind, transaction)
     }

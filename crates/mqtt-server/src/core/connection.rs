@@ -8,6 +8,9 @@
 //!
 //! The contract: after each `handle_*`, run what [`Connection::poll_login`] asks for, call
 //! [`Connection::take_deliveries`], and write the output. Nothing here waits.
+//!
+//! A turn of the task begins with [`Connection::begin_turn`]. What one turn has no time for stays, and
+//! [`Connection::is_resting`] says that others should run before the next (see [`super::work`]).
 
 use std::{
     collections::VecDeque,
@@ -26,6 +29,7 @@ use mqtt_session::{
 use mqtt_topics::TopicNameRef;
 
 use super::{
+    backlog::{Backlog, Request},
     broker::{Broker, ConnectionCount},
     cause::Cause,
     depart::Left,
@@ -35,11 +39,14 @@ use super::{
     login::{Credentials, LoginJob, LoginStamp, Peer},
     pressure::{Answer, Pressure},
     refusals::Refused,
-    replay::Replay,
-    route::{NOWHERE, Route, Routes},
+    route::{NOWHERE, Routes},
     slot::{Exchanged, Report, Slot},
     traffic::Traffic,
+    work::{Fatigue, Work},
 };
+
+/// What the packets between two events cost that bring none, such as acknowledgements, in steps.
+const PAUSE_STEPS: usize = 1024;
 
 /// One client's connection, without I/O.
 pub(crate) struct Connection {
@@ -54,7 +61,7 @@ pub(crate) struct Connection {
     pub(super) done: Option<Box<Ledger>>,
     /// Receivers that are behind, and what they hold up.
     pub(super) pressure: Pressure,
-    pub(super) replays: Option<Box<VecDeque<Replay>>>,
+    pub(super) backlog: Option<Box<Backlog>>,
     /// Room for what is taken from the inbox, kept while the connection is busy.
     taken: Option<Box<VecDeque<Delivery>>>,
     /// What is to be written to the journal together with what was worked off last.
@@ -84,6 +91,7 @@ pub(super) struct Client {
     pub(super) has_left: bool,
     /// A bridge that cannot say in its subscriptions what it wants of them.
     pub(super) is_bridge: bool,
+    pub(super) fatigue: Fatigue,
     pub(super) will: Option<Box<WillRequest>>,
     pub(super) expiry_secs: u32,
     /// The generation of the access rules that what waits for the client's window was checked
@@ -118,7 +126,7 @@ impl Connection {
             traffic: Traffic::default(),
             done: None,
             pressure: Pressure::default(),
-            replays: None,
+            backlog: None,
             taken: None,
             transaction: Transaction::new(),
             now,
@@ -166,6 +174,10 @@ impl Connection {
         let (Some(journal), Stage::Open(client)) = (&self.broker.journal, &self.stage) else {
             return;
         };
+        if self.has_request() {
+            // What a packet brings about is written together.
+            return;
+        }
         let gated = self.endpoint.take_gated();
         if let Some(session) = client.slot.number {
             let level = if gated.is_empty() { Level::Memory } else { self.broker.durability.level };
@@ -195,7 +207,44 @@ impl Connection {
         }
     }
 
-    /// Takes whole packets out of `buf` and does what they ask for.
+    /// A turn of the task begins.
+    pub(crate) fn begin_turn(&mut self) {
+        if let Stage::Open(client) = &mut self.stage {
+            client.fatigue.rest();
+        }
+    }
+
+    /// Whether the client has had its share of this turn: what is left of its work waits for the next.
+    pub(crate) fn is_resting(&self) -> bool {
+        matches!(&self.stage, Stage::Open(client) if client.fatigue.is_resting())
+    }
+
+    /// Whether others should run before the client has its next turn.
+    pub(crate) fn is_tired(&self) -> bool {
+        matches!(&self.stage, Stage::Open(client) if client.fatigue.is_tired())
+    }
+
+    /// What the client may have done in this turn; [`Connection::tire`] takes note of what was done.
+    pub(super) fn work(&self) -> Work {
+        match &self.stage {
+            Stage::Open(client) => client.fatigue.work(),
+            _ => Work::default(),
+        }
+    }
+
+    pub(super) fn tire(&mut self, work: &Work) {
+        if let Stage::Open(client) = &mut self.stage {
+            client.fatigue.add(work);
+        }
+    }
+
+    /// Whether there is input that was taken and not worked off.
+    pub(crate) fn has_input(&self) -> bool {
+        self.endpoint.has_input() || self.has_request()
+    }
+
+    /// Goes on with what was read, or takes whole packets out of `buf`, and does what they ask for, as
+    /// much as the turn has room for.
     pub(crate) fn handle_input(&mut self, buf: &mut BytesMut, now: Time) {
         self.now = now;
         if matches!(self.stage, Stage::Handshake)
@@ -204,34 +253,61 @@ impl Connection {
             buf.clear();
             return self.refuse_foreign(foreign, now);
         }
-        self.renew_rights();
-        let before = buf.len();
-        self.endpoint.handle_input(buf, now);
-        self.traffic.bytes_received += (before - buf.len()) as u64;
-        self.renew_routes();
-        let mut joined: Option<(RunSpan, NonZeroU32)> = None;
-        while let Some(event) = self.endpoint.poll_event(now) {
-            if let ServerEvent::Span(span) = event {
-                if span.class().is_none() && self.are_routes_full() {
-                    self.publish_span(joined.take(), now);
-                    self.forget_routes();
-                }
-                let route = span.class().unwrap_or_else(|| self.classify(&span));
-                let joins =
-                    joined.as_mut().is_some_and(|(run, first)| *first == route && run.join(&span));
-                if !joins {
-                    self.publish_span(joined.replace((span, route)), now);
-                }
-                continue;
-            }
-            self.publish_span(joined.take(), now);
-            self.handle_event(event, now);
-            self.renew_routes();
+        if self.is_resting() {
+            return;
         }
-        self.publish_span(joined, now);
+        self.renew_rights();
+        let mut work = self.work();
+        if self.has_input() {
+            // While nothing more was read, the client could not be heard.
+            self.endpoint.renew_keep_alive(now);
+            self.go_on(&mut work, now);
+        } else {
+            let before = buf.len();
+            self.endpoint.handle_input(buf, now);
+            self.traffic.bytes_received += (before - buf.len()) as u64;
+        }
+        self.work_off(&mut work, now);
         self.endpoint.let_input_go();
         self.flush(now);
         self.note_end(now);
+        self.tire(&work);
+    }
+
+    fn work_off(&mut self, work: &mut Work, now: Time) {
+        self.renew_routes();
+        let mut joined: Option<(RunSpan, NonZeroU32)> = None;
+        while !work.is_over() && !self.has_request() {
+            let Some(event) = self.endpoint.poll_event(now) else {
+                if !self.endpoint.has_input() {
+                    break;
+                }
+                work.spend(PAUSE_STEPS);
+                continue;
+            };
+            if let ServerEvent::Span(span) = event {
+                if span.class().is_none() && self.are_routes_full() {
+                    self.publish_span(joined.take(), work, now);
+                    self.forget_routes();
+                }
+                let route = span.class().unwrap_or_else(|| self.classify(&span, work));
+                let joins =
+                    joined.as_mut().is_some_and(|(run, first)| *first == route && run.join(&span));
+                if joins {
+                    continue;
+                }
+                self.publish_span(joined.replace((span, route)), work, now);
+                if self.routes.as_ref().is_some_and(|routes| routes.is_shared(route)) {
+                    // It may take several turns, and nothing may overtake it.
+                    self.publish_span(joined.take(), work, now);
+                }
+                continue;
+            }
+            self.publish_span(joined.take(), work, now);
+            self.handle_event(event, work, now);
+            self.renew_routes();
+        }
+        self.publish_span(joined, work, now);
     }
 
     /// Sees to it that what is remembered of topics holds. Where others subscribe while the input is
@@ -255,40 +331,54 @@ impl Connection {
     }
 
     /// Works out who gets the messages of a topic that is not remembered.
-    fn classify(&mut self, span: &RunSpan) -> NonZeroU32 {
+    fn classify(&mut self, span: &RunSpan, work: &mut Work) -> NonZeroU32 {
         let Self { broker, endpoint, routes, stage, .. } = self;
         let Stage::Open(client) = stage else { return NOWHERE };
         let topic = endpoint.span_topic(span);
         let look_ahead = || broker.look_ahead(topic, endpoint.topics_ahead());
         let routes = routes.get_or_insert_with(|| Box::new(Routes::new(broker.generations())));
-        let route = routes.add(look_ahead, || {
-            let name = std::str::from_utf8(topic).ok();
-            let name = name.and_then(|name| TopicNameRef::with_limit(name, usize::MAX).ok());
-            let allowed = name
-                .filter(|name| broker.may_publish(client.slot.subject(), *name, span.qos(), false));
-            allowed.map_or_else(Route::default, |name| Route {
-                allowed: true,
-                receivers: broker.receivers(Some(client.slot.id), name),
-            })
-        });
+        let find = || {
+            let name = std::str::from_utf8(topic).unwrap_or_default();
+            broker.route(&client.slot, name, span.qos(), work)
+        };
+        let route = routes.add(look_ahead, find);
         endpoint.classify(span, route);
         route
     }
 
-    fn publish_span(&mut self, joined: Option<(RunSpan, NonZeroU32)>, now: Time) {
-        let Some((span, route)) = joined else { return };
+    fn publish_span(&mut self, joined: Option<(RunSpan, NonZeroU32)>, work: &mut Work, now: Time) {
+        let Some((span, number)) = joined else { return };
         let Some(run) = self.endpoint.run(&span) else { return };
         self.traffic.published += u64::from(run.count());
-        let route = self.routes.as_ref().and_then(|routes| routes.get(route));
-        let reason = if let Some(route) = route.filter(|route| route.allowed) {
-            let Self { broker, traffic, pressure, transaction, .. } = self;
-            let behind = pressure.receivers(run.qos());
-            broker.hand_out(&run, &route.receivers, now, traffic, behind, transaction)
-        } else {
-            self.traffic.denied += u64::from(run.count());
-            ReasonCode::NOT_AUTHORIZED
+        let Self { broker, traffic, pressure, transaction, routes, .. } = self;
+        let route = routes.as_ref().and_then(|routes| routes.get(number));
+        let (part, rest) = match route {
+            Some(route) => route.part(run, work),
+            None => (run, None),
         };
-        self.acknowledge(&run, reason);
+        let behind = pressure.receivers(part.qos());
+        let reason = broker.publish_by(route, &part, now, traffic, behind, transaction);
+        self.acknowledge(&part, reason);
+        self.keep_messages(rest);
+    }
+
+    /// Goes on with messages that the members of groups share, each of which is handed out by itself.
+    pub(super) fn publish_rest(&mut self, run: Run, work: &mut Work, now: Time) {
+        let Stage::Open(client) = &self.stage else { return };
+        let Self { broker, traffic, pressure, transaction, .. } = self;
+        // Nothing that is remembered: the access rules may have changed between two turns.
+        let route = broker.route(&client.slot, run.topic(), run.qos(), work);
+        let (part, rest) = route.part(run, work);
+        let behind = pressure.receivers(part.qos());
+        let reason = broker.publish_by(Some(&route), &part, now, traffic, behind, transaction);
+        self.acknowledge(&part, reason);
+        self.keep_messages(rest);
+    }
+
+    fn keep_messages(&mut self, rest: Option<Run>) {
+        if let Some(rest) = rest {
+            self.keep_request(Request::Messages(rest));
+        }
     }
 
     /// Answers messages at once, or when what they brought about is written.
@@ -304,7 +394,7 @@ impl Connection {
     }
 
     /// A message that stands alone: retained, or with properties of its own.
-    fn publish_message(&mut self, run: &Run, now: Time) {
+    fn publish_message(&mut self, run: &Run, work: &mut Work, now: Time) {
         let Stage::Open(client) = &self.stage else { return };
         self.traffic.published += 1;
         let topic = TopicNameRef::with_limit(run.topic(), usize::MAX);
@@ -319,8 +409,9 @@ impl Connection {
             ReasonCode::QUOTA_EXCEEDED
         } else if let Ok(topic) = topic {
             let Self { broker, traffic, pressure, transaction, .. } = self;
-            let receivers = broker.receivers(Some(client.slot.id), topic);
+            let receivers = broker.receivers(Some(client.slot.id), topic, work);
             let behind = pressure.receivers(run.qos());
+            work.spend(receivers.steps(1));
             broker.hand_out(run, &receivers, now, traffic, behind, transaction)
         } else {
             ReasonCode::TOPIC_NAME_INVALID
@@ -328,14 +419,14 @@ impl Connection {
         self.acknowledge(run, reason);
     }
 
-    fn handle_event(&mut self, event: ServerEvent, now: Time) {
+    fn handle_event(&mut self, event: ServerEvent, work: &mut Work, now: Time) {
         match event {
             ServerEvent::Connect(request) => self.connect(request),
             ServerEvent::Auth { again, data } => self.auth(again, data),
             ServerEvent::Span(_) => {}
-            ServerEvent::Message(run) => self.publish_message(&run, now),
-            ServerEvent::Subscribe(body) => self.subscribe(&body),
-            ServerEvent::Unsubscribe(body) => self.unsubscribe(&body),
+            ServerEvent::Message(run) => self.publish_message(&run, work, now),
+            ServerEvent::Subscribe(body) => self.subscribe(&body, work),
+            ServerEvent::Unsubscribe(body) => self.unsubscribe(&body, work),
             ServerEvent::Disconnect { reason, session_expiry_secs } => {
                 if let Stage::Open(client) = &mut self.stage {
                     client.has_left = true;
@@ -575,7 +666,7 @@ impl Connection {
         if let Some(event) = self.endpoint.handle_timeout(now) {
             match event {
                 ServerEvent::Failed(violation) => self.note_timeout(&violation),
-                event => self.handle_event(event, now),
+                event => self.handle_event(event, &mut Work::default(), now),
             }
             self.note_end(now);
         }
@@ -583,6 +674,9 @@ impl Connection {
 
     /// The driver is about to sleep; `waker` wakes it. Answers false if there is something to do.
     pub(crate) fn sleep(&mut self, waker: &Waker) -> bool {
+        if self.is_tired() || (self.has_input() && self.wants_input()) {
+            return false;
+        }
         if let Stage::Open(client) = &self.stage {
             let room = self.room();
             if room > 0 && self.can_replay() {
@@ -619,7 +713,7 @@ impl Connection {
         }
         let Stage::Open(client) = std::mem::replace(&mut self.stage, over) else { return };
         let pressure = std::mem::take(&mut self.pressure);
-        self.replays = None;
+        self.backlog = None;
         self.routes = None;
         let Client { slot, epoch, will, expiry_secs, opening, .. } = *client;
         let (session, done) = self.endpoint.take_session().unwrap_or_default();

@@ -18,6 +18,7 @@ use super::{
     journal::{Entry, Outcome, Ticket, Transaction},
     login::{Admitted, Credentials, LoginAnswer, LoginJob, LoginStamp},
     slot::Slot,
+    work::Fatigue,
 };
 
 /// CONNECT came, the authenticator is asked.
@@ -271,6 +272,7 @@ impl Connection {
             epoch,
             has_left: false,
             is_bridge: request.is_bridge,
+            fatigue: Fatigue::default(),
             will: request.will.map(Box::new),
             expiry_secs,
             rules: 0,

@@ -4,6 +4,7 @@
 //! drive exactly this, and so do the tests.
 
 mod arrive;
+mod backlog;
 pub(crate) mod broker;
 pub(crate) mod cause;
 pub(crate) mod connection;
@@ -28,6 +29,7 @@ mod subscribe;
 mod subscriptions;
 pub(crate) mod sys;
 pub(crate) mod traffic;
+pub(crate) mod work;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use mqtt_packet::{QoS, ReasonCode};
 use mqtt_session::{Delivery, Level, Run, Time, Wire};
 use mqtt_topics::TopicNameRef;
@@ -10,14 +11,22 @@ use super::{
     broker::{Broker, is_sys},
     journal::{Entry, QueueTarget, Transaction},
     pressure::Behind,
-    route::{Group, Receivers, Target},
-    slot::Pushed,
+    route::{Group, GroupTurn, Receivers, Route, Target},
+    slot::{Pushed, Slot},
     traffic::Traffic,
+    work::Work,
 };
 use crate::{
     retained::RetainedFull,
     routing::{Matches, SubscriberId},
 };
+
+/// What it costs to look a topic up, beside what is visited and found, in steps.
+const LOOK_UP_STEPS: usize = 8;
+
+/// What it costs to find the session of a matching subscription, and to ask whether it may receive, in
+/// steps.
+const MATCH_STEPS: usize = 4;
 
 /// Among so many matching subscriptions those of one session are found by looking at each.
 const SEARCHED: usize = 16;
@@ -26,19 +35,35 @@ const SEARCHED: usize = 16;
 const LOOKED_AHEAD: usize = 16;
 
 impl Broker {
+    /// Works out whether a client may publish to a topic, and who gets its messages.
+    pub(crate) fn route(&self, slot: &Slot, topic: &str, qos: QoS, work: &mut Work) -> Route {
+        work.spend(LOOK_UP_STEPS);
+        let name = TopicNameRef::with_limit(topic, usize::MAX).ok();
+        match name.filter(|name| self.may_publish(slot.subject(), *name, qos, false)) {
+            Some(name) => {
+                Route { allowed: true, receivers: self.receivers(Some(slot.id), name, work) }
+            }
+            None => Route::default(),
+        }
+    }
+
     /// Works out who gets a message of `topic` from `publisher`.
     pub(crate) fn receivers(
         &self,
         publisher: Option<SubscriberId>,
         topic: TopicNameRef<'_>,
+        work: &mut Work,
     ) -> Receivers {
         // Before the rules are asked: rules that change meanwhile make the answer an old one.
         let generation = self.authorizer.generation();
         let mut matches = Matches::default();
         self.routing.matches(topic, &mut matches);
-        let mut places: HashMap<SubscriberId, usize> = HashMap::new();
+        let members: usize = matches.groups.iter().map(|group| group.members.len()).sum();
+        work.spend(matches.visited + (matches.direct.len() + members) * MATCH_STEPS);
+        let mut places: HashMap<SubscriberId, usize, RandomState> = HashMap::default();
         let is_many = matches.direct.len() > SEARCHED;
         let mut direct: Vec<Target> = Vec::with_capacity(matches.direct.len());
+        let mut identifiers = Vec::new();
         let mut only_own = false;
         self.registry.find_all(matches.direct, |slot, subscription| {
             if subscription.options.no_local && publisher == Some(slot.id) {
@@ -46,27 +71,31 @@ impl Broker {
                 return;
             }
             let known = if is_many {
-                places.get(&slot.id).and_then(|place| direct.get_mut(*place))
+                places.get(&slot.id).copied()
             } else {
-                direct.iter_mut().find(|target| target.slot.id == slot.id)
+                direct.iter().position(|target| target.slot.id == slot.id)
             };
-            match known {
+            let place = known.unwrap_or(direct.len());
+            identifiers.extend(subscription.identifier.map(|identifier| (place, identifier)));
+            match direct.get_mut(place) {
                 Some(target) => target.merge(&subscription),
                 None => {
                     if is_many {
-                        places.insert(slot.id, direct.len());
+                        places.insert(slot.id, place);
                     }
                     direct.push(Target::new(slot.clone(), &subscription));
                 }
             }
         });
+        identify(&mut direct, identifiers);
         // Each hand-over is authorised: a wide filter does not widen what may be read.
         direct.retain(|target| self.may_receive(&target.slot, topic));
         let mut groups = Vec::with_capacity(matches.groups.len());
         for group in matches.groups {
             let mut members = Vec::with_capacity(group.members.len());
             self.registry.find_all(group.members, |slot, subscription| {
-                members.push(Target::new(slot.clone(), &subscription));
+                let identifiers = subscription.identifier.map(|identifier| [identifier].into());
+                members.push(Target { identifiers, ..Target::new(slot.clone(), &subscription) });
             });
             members.retain(|member| self.may_receive(&member.slot, topic));
             if !members.is_empty() {
@@ -116,6 +145,25 @@ impl Broker {
             transaction.add(Entry::Retain { topic: topic.as_str().into(), run: message }, level);
         }
         Ok(())
+    }
+
+    /// Hands a run out by its route, if that is permitted.
+    pub(crate) fn publish_by(
+        &self,
+        route: Option<&Route>,
+        run: &Run,
+        now: Time,
+        traffic: &mut Traffic,
+        behind: &mut Behind,
+        transaction: &mut Transaction,
+    ) -> ReasonCode {
+        match route.filter(|route| route.allowed) {
+            Some(route) => self.hand_out(run, &route.receivers, now, traffic, behind, transaction),
+            None => {
+                traffic.denied += u64::from(run.count());
+                ReasonCode::NOT_AUTHORIZED
+            }
+        }
     }
 
     /// Leaves a run with each of its receivers. Receivers that the publisher should wait for are
@@ -183,9 +231,10 @@ impl Broker {
             self.store(run, stored, transaction);
         }
         for group in &receivers.groups {
+            let mut turn = GroupTurn::new(group);
             // One member for each message, not for each run.
             for frame in run.frames() {
-                let Some(member) = group.next_member() else { continue };
+                let Some(member) = turn.next_member() else { continue };
                 let single = run.with_frame(&frame);
                 if let Some(target) = leave(single.clone(), member) {
                     self.store(&single, vec![target], transaction);
@@ -205,6 +254,19 @@ impl Broker {
     fn store(&self, run: &Run, targets: Vec<QueueTarget>, transaction: &mut Transaction) {
         let level = self.durability.level(run);
         transaction.add(Entry::Publish { run: run.clone(), targets }, level);
+    }
+}
+
+/// Gives each receiver the identifiers of its subscriptions, each once [MQTT-3.3.4-4]. They come with
+/// the places of the receivers.
+fn identify(direct: &mut [Target], mut identifiers: Vec<(usize, u32)>) {
+    identifiers.sort_unstable();
+    identifiers.dedup();
+    for of_one in identifiers.chunk_by(|(one, _), (other, _)| one == other) {
+        let target = of_one.first().and_then(|(place, _)| direct.get_mut(*place));
+        if let Some(target) = target {
+            target.identifiers = Some(of_one.iter().map(|(_, identifier)| *identifier).collect());
+        }
     }
 }
 

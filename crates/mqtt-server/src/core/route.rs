@@ -10,9 +10,16 @@ use std::{
 };
 
 use mqtt_packet::QoS;
+use mqtt_session::Run;
 
-use super::slot::Slot;
+use super::{slot::Slot, work::Work};
 use crate::routing::Subscription;
+
+/// What it costs to leave messages with a receiver, in steps.
+const COPY_STEPS: u32 = 2;
+
+/// So many members of a group are asked for one with a connection before all are looked at.
+const NEXT_SEARCHED: usize = 16;
 
 /// A connection remembers so many routes.
 const REMEMBERED_MAX: usize = 256;
@@ -56,24 +63,21 @@ pub(crate) struct Group {
 }
 
 impl Target {
+    /// A receiver by one of its subscriptions, without identifiers.
     pub(crate) fn new(slot: Arc<Slot>, subscription: &Subscription) -> Self {
         Self {
             slot,
             granted: subscription.options.qos,
             retain_as_published: subscription.options.retain_as_published,
-            identifiers: subscription.identifier.map(|identifier| [identifier].into()),
+            identifiers: None,
         }
     }
 
     /// Takes another matching subscription of the same session in: one copy serves all of them,
-    /// with the highest QoS and every identifier.
+    /// with the highest QoS. The identifiers are collected elsewhere.
     pub(crate) fn merge(&mut self, subscription: &Subscription) {
         self.granted = self.granted.max(subscription.options.qos);
         self.retain_as_published |= subscription.options.retain_as_published;
-        if let Some(identifier) = subscription.identifier {
-            let held = self.identifiers.iter().flat_map(|held| held.iter().copied());
-            self.identifiers = Some(held.chain([identifier]).collect());
-        }
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -84,17 +88,60 @@ impl Target {
     }
 }
 
-impl Group {
-    /// The member whose turn it is; one with a connection, if there is any.
-    pub(crate) fn next_member(&self) -> Option<&Target> {
-        let count = self.members.len();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = || (0..count).filter_map(move |step| self.members.get((turn + step) % count));
-        in_turn().find(|member| member.slot.lock().inbox.is_online()).or_else(|| in_turn().next())
+/// The turns that the members of a group take with the messages of one run.
+pub(crate) struct GroupTurn<'a> {
+    group: &'a Group,
+    /// The members with a connection, once they had to be searched for.
+    online: Option<Vec<&'a Target>>,
+}
+
+impl<'a> GroupTurn<'a> {
+    pub(crate) const fn new(group: &'a Group) -> Self {
+        Self { group, online: None }
+    }
+
+    /// The member whose turn it is; one with a connection, if there is any. Where most have none, all
+    /// are looked at once for each run, not for each message.
+    pub(crate) fn next_member(&mut self) -> Option<&'a Target> {
+        let Group { members, turn } = self.group;
+        let turn = turn.fetch_add(1, Ordering::Relaxed);
+        if self.online.is_none() {
+            let next = members.iter().cycle().skip(turn % members.len().max(1));
+            let found = next.take(members.len().min(NEXT_SEARCHED)).find(|next| is_online(next));
+            if found.is_some() {
+                return found;
+            }
+        }
+        let online = self
+            .online
+            .get_or_insert_with(|| members.iter().filter(|member| is_online(member)).collect());
+        let place = |len: usize| turn.checked_rem(len);
+        match place(online.len()) {
+            Some(place) => online.get(place).copied(),
+            None => members.get(place(members.len())?),
+        }
     }
 }
 
+fn is_online(member: &Target) -> bool {
+    member.slot.lock().inbox.is_online()
+}
+
 impl Route {
+    /// As many of the messages as the turn has room for, and one at least; and the others. Without
+    /// groups a run is handed out in one piece, whatever its length.
+    pub(crate) fn part(&self, run: Run, work: &mut Work) -> (Run, Option<Run>) {
+        let groups = u32::try_from(self.receivers.groups.len()).unwrap_or(u32::MAX);
+        let room = work.left() / groups.saturating_mul(COPY_STEPS).max(1);
+        let (part, rest) = match groups {
+            0 => (None, None),
+            _ => run.split(room.max(1)),
+        };
+        let part = part.unwrap_or(run);
+        work.spend(self.receivers.steps(part.count()));
+        (part, rest)
+    }
+
     /// The same for routes that are the same. Two that are not may have the same one, so who finds
     /// it compares.
     fn fingerprint(&self) -> u64 {
@@ -112,6 +159,13 @@ impl Route {
 }
 
 impl Receivers {
+    /// What it costs to hand so many messages out: a run goes to each receiver in one piece, and each
+    /// message to a member of each group.
+    pub(crate) fn steps(&self, messages: u32) -> usize {
+        let copies = self.direct.len() + self.groups.len() * messages as usize;
+        1 + copies * COPY_STEPS as usize
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.groups.is_empty()
             && other.groups.is_empty()
@@ -165,6 +219,11 @@ impl Routes {
     /// The route with this number.
     pub(crate) fn get(&self, number: NonZeroU32) -> Option<&Route> {
         self.routes.get(number.get() as usize - 1)
+    }
+
+    /// Whether the messages of a route go to groups too.
+    pub(crate) fn is_shared(&self, number: NonZeroU32) -> bool {
+        self.get(number).is_some_and(|route| !route.receivers.groups.is_empty())
     }
 
     /// The number of a topic's route, which `find` works out. Before that `look_ahead` may see to the

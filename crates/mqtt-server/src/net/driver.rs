@@ -40,6 +40,9 @@ const MOVED_MAX_KIB: u16 = 256;
 /// A connection that is taken over waits so long for what its client had sent before.
 const HEARING_MILLIS: u64 = 2;
 
+/// And so much longer for that to be worked off, where it is more than a turn has room for.
+const HEARD_MILLIS: u64 = 100;
+
 /// A slow reader has to take this many bytes to count as alive.
 const PROGRESS_BYTES: usize = 4096;
 
@@ -157,6 +160,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         if !postpones {
             match self.poll_write(now, cx) {
                 Ok(wrote) => progress |= wrote,
+                // What was read before the client left still counts.
+                Err(_) if self.is_unfinished() => {}
                 Err(_) => self.connection.handle_gone(now),
             }
         }
@@ -278,14 +283,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     }
 
     fn poll_read(&mut self, now: Time, cx: &mut Context<'_>) -> io::Result<bool> {
-        if !self.connection.wants_input() {
+        if !self.connection.wants_input() || self.connection.is_resting() {
             return Ok(false);
         }
-        // What came behind a packet that had to be answered first.
-        if !self.buf.is_empty() {
+        // What the turn before had no time for, or what came behind a packet that had to be answered
+        // first.
+        let has_input = self.connection.has_input();
+        if has_input || !self.buf.is_empty() {
             let before = self.buf.len();
             self.connection.handle_input(&mut self.buf, now);
-            if self.buf.len() < before || self.connection.is_closed() {
+            if has_input || self.buf.len() < before || self.connection.is_closed() {
                 return Ok(true);
             }
         }
@@ -327,11 +334,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.read_what_came(now, cx);
         }
         let until = now.after_millis(HEARING_MILLIS);
-        let ending = self.ending.get_or_insert_with(|| Box::new(Ending::Listens(until)));
-        if now >= ending.until() || cause != Cause::TakenOver || self.connection.is_closed() {
+        let until = self.ending.get_or_insert_with(|| Box::new(Ending::Listens(until))).until();
+        let is_heard = (now >= until || cause != Cause::TakenOver) && !self.is_unfinished();
+        let is_late = now >= until.after_millis(HEARD_MILLIS);
+        if is_heard || is_late || self.connection.is_closed() {
             self.ending = None;
             self.connection.go(cause, now);
         }
+    }
+
+    /// Whether the connection has more to do than its turn had room for.
+    fn is_unfinished(&self) -> bool {
+        self.connection.has_input() && self.connection.wants_input()
     }
 
     /// Reads and works off what is there now, within the turns that a task has.
@@ -406,8 +420,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.moved_kib = 0;
-        for _ in 0..TURNS {
-            if this.moved_kib >= MOVED_MAX_KIB {
+        this.connection.begin_turn();
+        for turn in 0..TURNS {
+            let is_tired = turn > 0 && this.connection.is_tired();
+            if this.moved_kib >= MOVED_MAX_KIB || is_tired {
                 break;
             }
             match this.poll_turn(cx) {

@@ -7,6 +7,7 @@
     reason = "the harness fails loudly, as tests do"
 )]
 
+mod budgets;
 mod calendar;
 mod decisions;
 mod exactly_once;

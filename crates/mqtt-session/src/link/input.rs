@@ -17,6 +17,10 @@ use crate::{
     violation::Violation,
 };
 
+/// A server pauses after so many bytes of packets that it answers here, such as acknowledgements: a
+/// peer may send a hundred thousand of them at once, and others are to have their turn in between.
+pub(crate) const PAUSE_BYTES: usize = 16 * 1024;
+
 /// What the input holds next.
 #[derive(Debug)]
 pub(crate) enum Incoming {
@@ -42,9 +46,12 @@ enum Step {
 }
 
 impl Link {
-    /// Takes all whole packets out of `buf`; answers how many bytes that were.
+    /// Takes all whole packets out of `buf`; returns how many bytes that were. Takes none before the
+    /// input before was read to its end.
     pub(crate) fn handle_input(&mut self, buf: &mut BytesMut) -> usize {
-        debug_assert!(self.at == self.input.len(), "the input before was not read to its end");
+        if self.has_input() {
+            return 0;
+        }
         let mut whole = 0;
         while let Some(rest) = buf.get(whole..).filter(|rest| !rest.is_empty()) {
             match frame::peek(rest, self.maximum_packet_size) {
@@ -62,8 +69,19 @@ impl Link {
         whole
     }
 
-    /// What comes next; `None` once the input is used up.
+    /// Whether there is input that was not read to its end.
+    pub(crate) fn has_input(&self) -> bool {
+        self.at < self.input.len() || self.input_error.is_some()
+    }
+
+    /// How many bytes of the input were read.
+    pub(crate) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What comes next; `None` once the input is used up, or at a pause ([`PAUSE_BYTES`]).
     pub(crate) fn next(&mut self, now: Time) -> Result<Option<Incoming>, Violation> {
+        let from = self.at;
         let mut span: Option<RunSpan> = None;
         loop {
             let step = match self.step(&mut span, now) {
@@ -74,7 +92,11 @@ impl Link {
                 Err(violation) => return Err(violation),
             };
             match step {
-                Step::Joined | Step::Done => {}
+                Step::Joined => {}
+                Step::Done if self.role == Role::Server && self.at - from >= PAUSE_BYTES => {
+                    return Ok(None);
+                }
+                Step::Done => {}
                 Step::Next => break,
                 Step::Alone(incoming) => return Ok(Some(incoming)),
             }
@@ -287,7 +309,8 @@ impl Link {
     /// of them come. Returns false if there is none.
     fn short_acks(&mut self, now: Time) -> Result<bool, Mismatch> {
         let input = std::mem::take(&mut self.input);
-        let rest = input.get(self.at..).unwrap_or_default();
+        let end = input.len().min(self.at.saturating_add(PAUSE_BYTES));
+        let rest = input.get(self.at..end).unwrap_or_default();
         let (used, mismatch) = self.transmit(now, |session, tx| {
             let (mut used, mut has_finished, mut mismatch) = (0, false, None);
             while let Some((packet, id)) = rest.get(used..).and_then(short_ack) {

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use mqtt_packet::{Ack, DecodeError, PacketType, QoS, ReasonCode, Version, ack::encode_short};
 
-pub(crate) use self::input::Incoming;
+pub(crate) use self::input::{Incoming, PAUSE_BYTES};
 pub use self::span::RunSpan;
 use self::topics::Topics;
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) struct Link {
     pub(crate) out: Output,
     /// What became of messages since the last report; nothing while the connection is idle.
     done: Option<Box<Ledger>>,
-    /// Whole packets; none but the last `handle_input` brought.
+    /// Whole packets; none but the last `handle_input` that took any brought.
     input: Bytes,
     at: usize,
     input_error: Option<DecodeError>,

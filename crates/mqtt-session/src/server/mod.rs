@@ -7,8 +7,8 @@
 //!      └── timeout, bad bytes ─┴── refuse ────────────────────────────────────────────────> Closed
 //! ```
 //!
-//! The contract: after each `handle_*`, call [`ServerEndpoint::poll_event`] until it answers
-//! `None`; then write what [`ServerEndpoint::output`] holds; call
+//! The contract: after each `handle_*`, call [`ServerEndpoint::poll_event`] until it returns `None`
+//! and [`ServerEndpoint::has_input`] is false; then write what [`ServerEndpoint::output`] holds; call
 //! [`ServerEndpoint::handle_timeout`] when [`ServerEndpoint::poll_timeout`] is due. In `Closed` the
 //! transport is closed once the output is written.
 
@@ -38,7 +38,7 @@ use crate::{
     delivery::Delivery,
     inbox::Held,
     ledger::{DropReason, Ledger},
-    link::{Gate, Incoming, Link, RunSpan},
+    link::{Gate, Incoming, Link, PAUSE_BYTES, RunSpan},
     negotiated::Negotiated,
     output::Output,
     run::Run,
@@ -167,7 +167,8 @@ impl ServerEndpoint {
     }
 
     /// Takes the whole packets out of `buf`; what is left is the beginning of a packet, or waits
-    /// until the connection is accepted. Follow with [`ServerEndpoint::poll_event`].
+    /// until the connection is accepted. Follow with [`ServerEndpoint::poll_event`]. Takes nothing
+    /// while there is input that has not come out as events ([`ServerEndpoint::has_input`]).
     pub fn handle_input(&mut self, buf: &mut BytesMut, now: Time) {
         match &mut self.state {
             State::AwaitConnect { .. } => {
@@ -190,7 +191,18 @@ impl ServerEndpoint {
         }
     }
 
-    /// What happened, one at a time; `None` when there is nothing more.
+    /// Whether input was taken that has not come out as events yet. Whoever works off a part of it at
+    /// a time goes on with [`ServerEndpoint::poll_event`].
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        match &self.state {
+            State::Open(open) => self.ending.is_some() || open.link.has_input(),
+            _ => false,
+        }
+    }
+
+    /// What happened, one at a time; `None` when there is nothing more, and now and then between
+    /// packets that bring no event: then [`ServerEndpoint::has_input`] says that there is more.
     pub fn poll_event(&mut self, now: Time) -> Option<ServerEvent> {
         match self.ending.take().map(|ending| *ending) {
             Some(Ending::Left) => self.close(Output::default()),
@@ -222,7 +234,11 @@ impl ServerEndpoint {
 
     fn poll_open(&mut self, now: Time) -> Option<ServerEvent> {
         let State::Open(open) = &mut self.state else { return None };
+        let from = open.link.position();
         loop {
+            if open.link.position() - from >= PAUSE_BYTES {
+                return None;
+            }
             let incoming = match open.link.next(now) {
                 Ok(incoming) => incoming?,
                 Err(violation) => return Some(self.end_with(violation)),

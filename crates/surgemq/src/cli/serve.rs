@@ -206,6 +206,23 @@ pub(crate) struct LimitArgs {
     /// Seconds that a login that was right is let in again without hashing; 0 for none [default: 10]
     #[arg(long, value_name = "SECS")]
     pub(crate) login_memory: Option<u32>,
+    /// Subscriptions of one session [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_subscriptions: Option<u32>,
+
+    /// Bytes of the filters of one session [default: 67108864]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_filter_bytes: Option<u64>,
+
+    /// Subscriptions with wildcards of one session that may match the same topic: different places of
+    /// wildcards in its filters [default: 256]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_overlaps: Option<u32>,
+
+    /// Shared subscriptions of one session that may match the same topic: groups, and in each the
+    /// different places of wildcards [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_shared_overlaps: Option<u32>,
 
     /// Retained messages; 0 for none, as --no-retain [default: 10000000]
     #[arg(long, value_name = "N")]

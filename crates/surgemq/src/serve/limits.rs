@@ -43,6 +43,14 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     let millis = |secs: Option<u32>| secs.map(|secs| u64::from(secs) * 1000);
     replace(&mut limits.login_wait_millis, millis(given.login_wait));
     replace(&mut limits.login_memory_millis, millis(given.login_memory));
+    let subscriptions = given.max_subscriptions.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.subscriptions_per_session_max, subscriptions);
+    let bytes = given.max_filter_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    replace(&mut limits.filter_bytes_per_session_max, bytes);
+    let overlaps = given.max_overlaps.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.overlaps_per_session_max, overlaps);
+    let shared = given.max_shared_overlaps.and_then(|number| usize::try_from(number).ok());
+    replace(&mut limits.shared_overlaps_per_session_max, shared);
     let retained = given.max_retained.and_then(|number| usize::try_from(number).ok());
     replace(&mut limits.retained_messages_max, retained);
     let bytes = given.max_retained_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -95,6 +103,10 @@ mod tests {
             max_waiting_login_bytes: Some(16),
             login_wait: Some(17),
             login_memory: Some(0),
+            max_subscriptions: Some(13),
+            max_filter_bytes: Some(14),
+            max_overlaps: Some(15),
+            max_shared_overlaps: Some(16),
             max_retained: Some(11),
             max_retained_bytes: Some(12),
             sys_interval: Some(0),
@@ -119,6 +131,10 @@ mod tests {
         assert_eq!(protocol.packet_timeout_millis, 13_000);
         assert_eq!((limits.linger_millis, limits.lingering_max), (14_000, 15));
         assert_eq!(limits.linger_bytes_max, 16);
+        assert_eq!(limits.subscriptions_per_session_max, 13);
+        assert_eq!(limits.filter_bytes_per_session_max, 14);
+        assert_eq!(limits.overlaps_per_session_max, 15);
+        assert_eq!(limits.shared_overlaps_per_session_max, 16);
         assert_eq!(limits.sys_interval_secs, 0);
     }
 }

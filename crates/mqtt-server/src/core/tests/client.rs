@@ -156,6 +156,7 @@ impl Client {
     /// One round; whether anything moved.
     pub(super) fn step(&mut self, now: Time) -> bool {
         let Some(connection) = &mut self.connection else { return false };
+        connection.begin_turn();
         let mut moved = false;
         if let Some(job) = connection.poll_login() {
             self.login = Some(Box::pin(job.run()));
@@ -199,14 +200,15 @@ impl Client {
             }
             return false;
         }
-        if !connection.wants_input() {
+        if !connection.wants_input() || connection.is_resting() {
             return false;
         }
         let mut moved = false;
-        if !self.read.is_empty() {
+        let has_input = connection.has_input();
+        if has_input || !self.read.is_empty() {
             let before = self.read.len();
             connection.handle_input(&mut self.read, now);
-            if self.read.len() < before || connection.is_closed() {
+            if has_input || self.read.len() < before || connection.is_closed() {
                 return true;
             }
         }
