@@ -92,7 +92,8 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("unnamed");
     let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
-    let what = panic.payload_as_str().unwrap_or("no message").escape_debug().to_string();
+    // As a failure it is one line.
+    let what = Failure::new(panic.payload_as_str().unwrap_or("no message"));
     let backtrace = Backtrace::capture();
     match backtrace.status() {
         BacktraceStatus::Captured => {

@@ -1,5 +1,7 @@
 //! The runtime that commands run in.
 
+use std::{fmt, panic::catch_unwind};
+
 use crate::failure::Failure;
 
 /// After so many tasks a worker looks at the sockets again. A task of ours moves up to a quarter of
@@ -11,12 +13,17 @@ const TASKS_BETWEEN_LOOKS: u32 = 4;
 /// # Errors
 /// The operating system gives us no threads.
 pub(crate) fn block_on<F: Future>(workers: usize, future: F) -> Result<F::Output, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .event_interval(TASKS_BETWEEN_LOOKS)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
+    let failed = |why: &dyn fmt::Display| Failure::new(format!("cannot start the runtime: {why}"));
+    let build = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .event_interval(TASKS_BETWEEN_LOOKS)
+            .enable_all()
+            .build()
+    };
+    // It panics where it is given no threads.
+    let runtime = catch_unwind(build).map_err(|_| failed(&"there are no threads for it"))?;
+    let runtime = runtime.map_err(|error| failed(&error))?;
     let output = runtime.block_on(future);
     // A thread that still reads standard input would hold the process until the next key.
     runtime.shutdown_background();

@@ -8,7 +8,7 @@ mod storage;
 
 use std::{io, process::ExitCode, thread};
 
-use mqtt_server::{BindError, Server, ServerHandle, ShutdownReport};
+use mqtt_server::{BindError, Server, ServerHandle, ShutdownReport, VitalTask};
 use tokio::{sync::oneshot, task::JoinSet};
 
 use self::{access::Access, descriptors::Descriptors, storage::Opened};
@@ -65,16 +65,19 @@ async fn serve(arguments: &ServeArgs, descriptors: Descriptors) -> Result<ExitCo
     helpers.abort_all();
     store.close().await;
     cli::tell(&format_args!("{}", summary(&report, arguments.storage.in_memory)));
-    match (report.died, lost_helper) {
-        (None, false) => Ok(ExitCode::SUCCESS),
-        (Some(task), _) => Err(died(&task)),
-        (None, true) => Err(died(&"a helper of the program")),
-    }
+    verdict(report.died, lost_helper)
 }
 
-/// A part without which the broker would only look as if it ran.
-fn died(what: &dyn std::fmt::Display) -> Failure {
-    Failure::new(format!("stopped because {what} panicked, see above; start the broker again"))
+/// How a process ends that nobody may have told to: not well, if a part panicked without which the
+/// broker would only look as if it ran.
+fn verdict(died: Option<VitalTask>, lost_helper: bool) -> Result<ExitCode, Failure> {
+    let what = match (died, lost_helper) {
+        (None, false) => return Ok(ExitCode::SUCCESS),
+        (Some(task), _) => task.to_string(),
+        (None, true) => "a helper of the program".to_owned(),
+    };
+    let why = format!("stopped because {what} panicked, see above; start the broker again");
+    Err(Failure::new(why))
 }
 
 /// Loads the files anew whenever it is asked to. What is wrong with them is said, and then the broker
@@ -186,6 +189,15 @@ fn summary(report: &ShutdownReport, in_memory: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_that_panicked_is_named_at_the_end() {
+        assert!(verdict(None, false).is_ok());
+        let failure = verdict(Some(VitalTask::Journal), false).unwrap_err();
+        assert_eq!(failure.exit_code(), ExitCode::from(1));
+        assert!(failure.to_string().contains("the thread that writes the journal panicked"));
+        assert!(verdict(None, true).unwrap_err().to_string().contains("a helper"));
+    }
 
     #[test]
     fn an_address_that_cannot_be_had_is_explained() {

@@ -606,6 +606,14 @@ impl Connection {
         self.close_transport(now);
     }
 
+    /// The authenticator panicked: that fails closed.
+    pub(crate) fn handle_no_answer(&mut self, now: Time) {
+        if !self.has_session() {
+            self.note_refused(Refused::Unavailable, &"the authenticator panicked");
+        }
+        self.handle_gone(now);
+    }
+
     /// The client does not take what it is sent.
     pub(crate) fn handle_stuck(&mut self, now: Time) {
         self.note_lost(&"it did not take what it was sent", now);

@@ -34,8 +34,8 @@ impl Broker {
         }
         let (client_id, user) = (names.client_id.map(shown), names.user.map(shown));
         tracing::warn!(
-            peer = peer.address.map(tracing::field::display), listener = %peer.listener,
-            client_id = client_id.as_deref(), user = user.as_deref(), %why,
+            reason = %reason.name(), peer = peer.address.map(tracing::field::display),
+            listener = %peer.listener, client_id = client_id.as_deref(), user = user.as_deref(), %why,
             "refused a connection"
         );
     }

@@ -198,8 +198,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.login = None;
             match answer {
                 Some(answer) => self.connection.handle_answer(answer, now),
-                // The authenticator panicked: that fails closed.
-                None => self.connection.handle_gone(now),
+                None => self.connection.handle_no_answer(now),
             }
             progress = true;
         }

@@ -1,7 +1,7 @@
 //! A bound on lines of one kind: whatever happens a thousand times a second is said a few times,
 //! and then how often it was left out.
 //!
-//! A kind is a place in the program that logs. The server bounds what a single peer can have said
+//! A kind is a place in the program that logs, and the `reason` that it gives. The server bounds what a single peer can have said
 //! more tightly, and by address; this is for everything, whoever is to blame.
 
 use std::{
@@ -31,11 +31,13 @@ const ALARMS_MAX: u32 = 100;
 /// asks for `debug` or `trace` wants them all.
 const INFOS_MAX: u32 = 1000;
 
+/// So many kinds are told apart; beyond, the reason does not count.
+const KINDS_MAX: usize = 1024;
+
 /// Counts lines by their kind.
 #[derive(Default)]
 pub(super) struct Repeats {
-    /// There are as many as places that log.
-    kinds: Mutex<HashMap<Identifier, Kind>>,
+    kinds: Mutex<HashMap<(Identifier, String), Kind>>,
 }
 
 struct Kind {
@@ -54,16 +56,32 @@ impl Repeats {
             Level::INFO => INFOS_MAX,
             _ => return true,
         };
-        let what = || {
-            let mut message = Message(String::new());
-            event.record(&mut message);
-            message.0
+        let text = |field| {
+            let mut text = Text { field, shown: String::new() };
+            event.record(&mut text);
+            text.shown
         };
-        self.count(event.metadata().callsite(), max, now, what)
+        let reason = text("reason");
+        let what = || match reason.as_str() {
+            "" => text("message"),
+            reason => format!("{}: {reason}", text("message")),
+        };
+        self.count((event.metadata().callsite(), reason.clone()), max, now, what)
     }
 
-    fn count(&self, id: Identifier, max: u32, now: Instant, what: impl FnOnce() -> String) -> bool {
+    fn count(
+        &self,
+        (place, reason): (Identifier, String),
+        max: u32,
+        now: Instant,
+        what: impl FnOnce() -> String,
+    ) -> bool {
         let mut kinds = self.kinds.lock();
+        let is_full = kinds.len() >= KINDS_MAX;
+        let mut id = (place, reason);
+        if is_full && !kinds.contains_key(&id) {
+            id.1.clear();
+        }
         let fresh = || Kind { since: now, lines: 0, left_out: 0, what: String::new() };
         let kind = kinds.entry(id).or_insert_with(fresh);
         // What was left out keeps its window until it is said.
@@ -102,20 +120,23 @@ impl Repeats {
     }
 }
 
-/// The message of an event, without its fields.
-struct Message(String);
+/// What an event says in one of its fields; `message` is the one without a name.
+struct Text {
+    field: &'static str,
+    shown: String,
+}
 
-impl Visit for Message {
+impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         const SHOWN_MAX: usize = 120;
-        if field.name() != "message" {
+        if field.name() != self.field {
             return;
         }
         for c in format!("{value:?}").chars().take(SHOWN_MAX) {
             // A String takes everything.
             let _: fmt::Result = match c.is_control() {
-                true => write!(self.0, "{}", c.escape_default()),
-                false => self.0.write_char(c),
+                true => write!(self.shown, "{}", c.escape_default()),
+                false => self.shown.write_char(c),
             };
         }
     }
@@ -149,15 +170,16 @@ mod tests {
 
     use super::*;
 
-    fn identifier() -> Identifier {
-        tracing::callsite!(name: "a line", kind: tracing::metadata::Kind::EVENT, fields: message)
+    fn kind(reason: &str) -> (Identifier, String) {
+        let place = tracing::callsite!(name: "a line", kind: tracing::metadata::Kind::EVENT, fields: message)
             .metadata()
-            .callsite()
+            .callsite();
+        (place, reason.to_owned())
     }
 
     #[test]
     fn what_repeats_is_left_out_and_counted() {
-        let (repeats, id, start) = (Repeats::default(), identifier(), Instant::now());
+        let (repeats, id, start) = (Repeats::default(), kind(""), Instant::now());
         let count = |now| repeats.count(id.clone(), 3, now, || "it rains".to_owned());
         let written = (0..10).filter(|_| count(start)).count();
         assert_eq!(written, 3);
@@ -175,8 +197,19 @@ mod tests {
     }
 
     #[test]
+    fn one_reason_hides_no_other() {
+        let (repeats, now) = (Repeats::default(), Instant::now());
+        (0..10).for_each(|_| _ = repeats.count(kind("password"), 3, now, String::new));
+        assert!(repeats.count(kind("protocol"), 3, now, String::new));
+        for number in 0..2 * KINDS_MAX {
+            repeats.count(kind(&number.to_string()), 3, now, String::new);
+        }
+        assert!(repeats.kinds.lock().len() <= KINDS_MAX + 1);
+    }
+
+    #[test]
     fn what_is_said_now_and_then_is_never_left_out() {
-        let (repeats, id, start) = (Repeats::default(), identifier(), Instant::now());
+        let (repeats, id, start) = (Repeats::default(), kind(""), Instant::now());
         for window in 0..100 {
             let now = start + window * WINDOW;
             assert_eq!(

@@ -75,10 +75,16 @@ fn an_attack_is_in_the_log_at_its_default_level() {
     broker.signal("TERM");
     let log = broker.finish().stderr;
 
-    let guesses = lines(&log, "refused a connection peer=127.0.0.1:");
+    let guesses = lines(&log, "refused a connection reason=");
     let logins: Vec<_> = guesses.iter().filter(|line| line.contains("user=\"alice\"")).collect();
     assert_eq!(logins.len(), 5, "{log}");
-    for part in ["WARN", "listener=tcp://127.0.0.1:0", "client_id=\"guess 0\\n\"", "why=Bad User"] {
+    for part in [
+        "WARN",
+        "reason=bad-credentials peer=127.0.0.1:",
+        "listener=tcp://127.0.0.1:0",
+        "client_id=\"guess 0\\n\"",
+        "why=Bad User",
+    ] {
         assert!(logins[0].contains(part), "{part}: {log}");
     }
     assert_eq!(

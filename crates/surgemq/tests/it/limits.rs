@@ -113,3 +113,40 @@ fn too_few_descriptors_are_refused_at_the_start() {
     );
     broker.finish().expect_failure(1, "raise the limit, for example with `ulimit -n`");
 }
+
+/// No descriptors at all: the system's table is full, or the limit was lowered behind our back.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listener_that_cannot_accept_says_so_once_and_goes_on() {
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        time::Duration,
+    };
+
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+    let mut broker = Process::start("serve --listen 127.0.0.1:0");
+    broker.wait_for_error_text("listening on tcp://127.0.0.1:");
+    let port = broker.ports()[0];
+    let id = i32::try_from(broker.id()).ok().and_then(Pid::from_raw);
+    let none = Rlimit { current: Some(3), ..getrlimit(Resource::Nofile) };
+    let before = prlimit(id, Resource::Nofile, none).expect("the limit is lowered");
+    let mut waiting: Vec<_> = (0..3)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).expect("the system takes it"))
+        .collect();
+    broker.wait_for_error_text("cannot accept connections");
+    // Ten more tries.
+    std::thread::sleep(Duration::from_secs(1));
+    prlimit(id, Resource::Nofile, before).expect("the limit is raised");
+    for socket in &mut waiting {
+        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        socket.write_all(b"\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0").expect("CONNECT");
+        let mut answer = [0; 4];
+        socket.read_exact(&mut answer).expect("CONNACK");
+        assert_eq!(answer, *b"\x20\x02\0\0");
+    }
+    broker.signal("TERM");
+    let log = broker.finish().stderr;
+    assert_eq!(log.matches("cannot accept").count(), 1, "{log}");
+}
