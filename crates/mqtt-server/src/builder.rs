@@ -7,10 +7,14 @@ use mqtt_session::{SessionStore, StoreError};
 use thiserror::Error;
 
 use crate::{
-    core::broker::{Broker, Parts},
+    core::{
+        broker::{Broker, Parts},
+        memory::Memory,
+    },
     durability::Durability,
     entropy,
     limits::Limits,
+    memory_limit,
     net::{
         clock::Clock,
         listen::{Listener, Transport},
@@ -204,6 +208,7 @@ impl ServerBuilder {
             durability: self.durability,
             clock: clock.wall(),
             entropy: entropy::unguessable,
+            memory: Memory::new(limits.memory_limit.bytes(), memory_limit::resident),
             limits,
         });
         let server = Server::new(broker, listeners, clock).map_err(BindError::Thread)?;

@@ -10,6 +10,7 @@ pub mod builder;
 pub mod durability;
 pub mod limits;
 pub mod local;
+pub mod memory_limit;
 pub mod retained;
 pub mod routing;
 pub mod server;
@@ -23,10 +24,15 @@ mod net;
 
 pub use crate::{
     builder::{BindError, ServerBuilder},
-    core::{broker::Totals, traffic::Traffic},
+    core::{
+        broker::Totals,
+        memory::{MemoryLevel, MemoryState},
+        traffic::Traffic,
+    },
     durability::Durability,
     limits::Limits,
     local::{LocalClient, LocalError, LocalMessage},
+    memory_limit::MemoryLimit,
     retained::{MemoryRetained, Retained, RetainedCount, RetainedFull, ScanPage},
     routing::{GroupMatch, Matches, MemoryRouting, Routing, SubscriberId, Subscription},
     server::{Server, ServerHandle, ShutdownReport, VitalTask},

@@ -2,6 +2,8 @@
 
 use mqtt_session::{InboxLimits, ServerConfig};
 
+use crate::memory_limit::MemoryLimit;
+
 /// The bounds of a server. Every one has a default, and says what happens at it.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -10,6 +12,11 @@ pub struct Limits {
     pub protocol: ServerConfig,
     /// The queue of each session: messages, bytes, and when publishers wait for a receiver.
     pub queue: InboxLimits,
+    /// Memory that the process may use, above all single limits: half of what the machine or the cgroup
+    /// has. On the way there publishers are slowed, then messages at QoS 0 for receivers that are
+    /// behind are dropped, then what would take more is refused with 0x97; see
+    /// [`MemoryLevel`](crate::MemoryLevel).
+    pub memory_limit: MemoryLimit,
     /// Connections at once. One more is closed right after it was accepted, unless one that has not
     /// been let in can make room for it.
     pub connections_max: usize,
@@ -19,6 +26,18 @@ pub struct Limits {
     /// Sessions at once, with and without a connection. A CONNECT that would make one more is
     /// refused with 0x97 (return code 3 before 5.0).
     pub sessions_max: usize,
+    /// Percent of [`Limits::sessions_max`] that are left for sessions that end with their connection.
+    pub clean_session_reserve_percent: u8,
+    /// Sessions of one user, with and without a connection; `None` for no limit. One more is refused as
+    /// above. Clients without a verified user name are not counted.
+    pub sessions_per_user_max: Option<usize>,
+    /// Sessions that one address made, of IPv6 one /64; `None` for no limit, as many clients may stand
+    /// behind one address. One more is refused as above. The addresses of sessions that come from a
+    /// store are not known.
+    pub sessions_per_address_max: Option<usize>,
+    /// Whether a CONNECT that finds no room ends the session that was left longest ago and holds no
+    /// messages. Otherwise it is refused.
+    pub evict_sessions: bool,
     /// The longest client identifier, in bytes. A longer one is refused with 0x85 (return code 2).
     pub client_id_bytes_max: usize,
     /// The longest Session Expiry Interval, in seconds. A longer one is cut to it, and a 5.0 client
@@ -55,7 +74,8 @@ pub struct Limits {
     pub shared_overlaps_per_session_max: usize,
     /// Retained messages. One more is not kept: PUBACK or PUBREC say 0x97 to a 5.0 client.
     pub retained_messages_max: usize,
-    /// Bytes of all retained messages together; as above.
+    /// Bytes of all retained messages together, with 128 for each level of their topics that no other
+    /// has; as above.
     pub retained_bytes_max: usize,
     /// Bytes that wait in the output of one connection before no more is taken from its queue, and
     /// twice this before no more is read from it.
@@ -85,9 +105,14 @@ impl Default for Limits {
         Self {
             protocol: ServerConfig::default(),
             queue: InboxLimits::default(),
+            memory_limit: MemoryLimit::default(),
             connections_max: 1_000_000,
             connecting_max: 4_096,
             sessions_max: 1_000_000,
+            clean_session_reserve_percent: 10,
+            sessions_per_user_max: None,
+            sessions_per_address_max: None,
+            evict_sessions: false,
             client_id_bytes_max: 65_535,
             session_expiry_max_secs: u32::MAX,
             login_threads: login_threads(),

@@ -59,6 +59,13 @@ pub trait Retained: Send + Sync {
         found: &mut Vec<Run>,
     ) -> ScanPage;
 
+    /// The length of a topic's packet, in bytes; `None` if the topic has none, or if that takes long to
+    /// say. Asked where memory is short: such a topic may still change.
+    fn len_of(&self, topic: TopicNameRef<'_>) -> Option<usize> {
+        let _ = topic;
+        None
+    }
+
     /// How many there are.
     fn count(&self) -> RetainedCount;
 }
@@ -73,7 +80,13 @@ struct Kept {
     tree: RetainedTree<PackedMessage>,
     /// Those that count.
     count: RetainedCount,
+    /// The nodes that their topics need.
+    nodes: usize,
 }
+
+/// What a level of a topic takes in the tree, at most: a topic of many short levels takes far more than
+/// its own bytes.
+const NODE_BYTES: usize = 128;
 
 /// A scan looks at this many nodes before it lets go of the lock.
 const VISITS_MAX: usize = 1024;
@@ -87,7 +100,11 @@ impl MemoryRetained {
     pub fn new(limit: RetainedCount) -> Self {
         Self {
             limit,
-            kept: RwLock::new(Kept { tree: RetainedTree::new(), count: RetainedCount::default() }),
+            kept: RwLock::new(Kept {
+                tree: RetainedTree::new(),
+                count: RetainedCount::default(),
+                nodes: 0,
+            }),
         }
     }
 
@@ -103,11 +120,35 @@ impl MemoryRetained {
 
 impl Kept {
     fn remove(&mut self, topic: TopicNameRef<'_>) {
+        let before = self.tree.node_count();
         let Some(removed) = self.tree.remove(topic) else { return };
         if !is_sys(topic.as_str()) {
             self.count.messages -= 1;
             self.count.bytes -= removed.len();
+            self.nodes -= before - self.tree.node_count();
         }
+    }
+
+    /// Keeps the message of a client, within `limit`: bytes are those of the packets, and of the nodes
+    /// that the topics need.
+    fn insert(&mut self, topic: TopicNameRef<'_>, run: &Run, limit: RetainedCount) -> bool {
+        let old = self.tree.get(topic).map(PackedMessage::len);
+        let bytes = self.count.bytes - old.unwrap_or_default() + run.len();
+        let messages = self.count.messages + usize::from(old.is_none());
+        let fits = |nodes: usize| bytes.saturating_add(nodes * NODE_BYTES) <= limit.bytes;
+        if (old.is_none() && messages > limit.messages) || !fits(self.nodes) {
+            return false;
+        }
+        let before = self.tree.node_count();
+        self.tree.insert(topic, PackedMessage::new(run));
+        let nodes = self.nodes + self.tree.node_count() - before;
+        if !fits(nodes) {
+            // Only a new topic needs nodes: without it everything is as it was.
+            self.tree.remove(topic);
+            return false;
+        }
+        (self.count, self.nodes) = (RetainedCount { messages, bytes }, nodes);
+        true
     }
 }
 
@@ -118,18 +159,11 @@ impl Retained for MemoryRetained {
             kept.remove(topic);
             return Ok(());
         };
-        if !is_sys(topic.as_str()) {
-            let old = kept.tree.get(topic).map(PackedMessage::len);
-            let bytes = kept.count.bytes - old.unwrap_or_default() + run.len();
-            let messages = kept.count.messages + usize::from(old.is_none());
-            let is_full = old.is_none() && messages > self.limit.messages;
-            if is_full || bytes > self.limit.bytes {
-                return Err(RetainedFull);
-            }
-            kept.count = RetainedCount { messages, bytes };
+        if is_sys(topic.as_str()) {
+            kept.tree.insert(topic, PackedMessage::new(&run));
+            return Ok(());
         }
-        kept.tree.insert(topic, PackedMessage::new(&run));
-        Ok(())
+        if kept.insert(topic, &run, self.limit) { Ok(()) } else { Err(RetainedFull) }
     }
 
     fn scan(
@@ -175,6 +209,10 @@ impl Retained for MemoryRetained {
             ScanEnd::Paused(at) => Some(at),
         };
         ScanPage { next, visited: VISITS_MAX - visits_left }
+    }
+
+    fn len_of(&self, topic: TopicNameRef<'_>) -> Option<usize> {
+        self.kept.read().tree.get(topic).map(PackedMessage::len)
     }
 
     fn count(&self) -> RetainedCount {
@@ -255,6 +293,24 @@ mod tests {
         store.set(topic("b"), None).unwrap();
         assert!(store.set(topic("d"), Some(message("d", None))).is_ok());
         assert_eq!(store.count().messages, 3);
+    }
+
+    #[test]
+    fn a_topic_of_many_levels_takes_the_room_that_it_costs() {
+        let store = MemoryRetained::new(RetainedCount { messages: 10, bytes: 100 * NODE_BYTES });
+        let deep = |first: &str| format!("{first}{}", "/x".repeat(59));
+        store.set(topic(&deep("a")), Some(message(&deep("a"), None))).unwrap();
+        assert_eq!(
+            store.set(topic(&deep("b")), Some(message(&deep("b"), None))),
+            Err(RetainedFull)
+        );
+        // The refused one has left nothing behind, and a sibling needs one node more.
+        let sibling = format!("{}/y", deep("a"));
+        store.set(topic(&sibling), Some(message(&sibling, None))).unwrap();
+        store.set(topic(&deep("a")), None).unwrap();
+        store.set(topic(&sibling), None).unwrap();
+        assert_eq!((store.count(), store.kept.read().nodes), (RetainedCount::default(), 0));
+        store.set(topic(&deep("b")), Some(message(&deep("b"), None))).unwrap();
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::{
         cause::Cause,
         log_limit,
         login::Peer,
+        memory::{MemoryLevel, MemoryState},
     },
     local::LocalClient,
     net::{
@@ -84,6 +85,8 @@ pub enum VitalTask {
     IdentityWatch,
     /// Publishes `$SYS`, and says how many lines of the log were left out.
     Reporter,
+    /// Looks at the memory that the process uses.
+    Watcher,
     /// The thread that writes the journal.
     Journal,
 }
@@ -95,6 +98,7 @@ impl fmt::Display for VitalTask {
             Self::Housekeeper => "the task that sees to wills and expired sessions",
             Self::IdentityWatch => "the task that notices logins that are over",
             Self::Reporter => "the task that publishes $SYS",
+            Self::Watcher => "the task that watches the memory",
             Self::Journal => "the thread that writes the journal",
         })
     }
@@ -183,6 +187,7 @@ impl Server {
         }
         let housekeeper = self.helpers.spawn(housekeep(self.shared.clone())).id();
         let identities = self.helpers.spawn(watch_identities(self.shared.clone())).id();
+        let watcher = self.helpers.spawn(watch_memory(self.shared.clone())).id();
         self.helpers.spawn(report(self.shared.clone()));
         let died = tokio::select! {
             () = shutdown => None,
@@ -190,6 +195,7 @@ impl Server {
             Some(Err(ended)) = self.helpers.join_next() => Some(match ended.id() {
                 id if id == housekeeper => VitalTask::Housekeeper,
                 id if id == identities => VitalTask::IdentityWatch,
+                id if id == watcher => VitalTask::Watcher,
                 _ => VitalTask::Reporter,
             }),
             () = self.writer.ended() => Some(VitalTask::Journal),
@@ -290,6 +296,12 @@ impl ServerHandle {
         self.shared.broker.totals()
     }
 
+    /// How much memory the process uses, as far as the server looked, and what that means.
+    #[must_use]
+    pub fn memory(&self) -> MemoryState {
+        self.shared.broker.memory.state()
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -382,6 +394,15 @@ async fn report(shared: Arc<Shared>) {
                 shared.broker.log_limit.say_left_out(now, log_limit::WINDOW_MILLIS);
             }
         }
+    }
+}
+
+/// Looks at the memory that the process uses: seldom while there is enough.
+async fn watch_memory(shared: Arc<Shared>) {
+    loop {
+        let level = shared.broker.watch_memory();
+        let pause = if level == MemoryLevel::Fine { 500 } else { 250 };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }
 

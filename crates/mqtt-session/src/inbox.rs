@@ -103,6 +103,12 @@ impl Inbox {
     /// Leaves messages, as many as the limits allow; the rest is counted as dropped. Expired messages
     /// make room first.
     pub fn push(&mut self, delivery: Delivery, now: Time) -> Pushed {
+        self.push_below(delivery, now, self.limits.high_water_bytes)
+    }
+
+    /// The same with another high-water mark than [`InboxLimits::high_water_bytes`], for a server
+    /// that is short of memory.
+    pub fn push_below(&mut self, delivery: Delivery, now: Time, high_water: usize) -> Pushed {
         let count = delivery.count();
         self.ledger.enqueued += u64::from(count);
         let (taken, reason) = self.admit(&delivery, now);
@@ -121,7 +127,7 @@ impl Inbox {
         if let Some(run) = run {
             self.store(Delivery { run, ..delivery });
         }
-        Pushed { taken, pressure: self.pressure(defers, now) }
+        Pushed { taken, pressure: self.pressure(defers, now, high_water) }
     }
 
     /// How many of the messages may come in, and why not the others.
@@ -281,9 +287,9 @@ impl Inbox {
         Held { messages, bytes: disk.saturating_add(self.bytes + self.owner.bytes) }
     }
 
-    fn pressure(&mut self, defers_acks: bool, now: Time) -> Pressure {
+    fn pressure(&mut self, defers_acks: bool, now: Time, high_water: usize) -> Pressure {
         let is_waiting = match () {
-            () if !self.note_load(now) => false,
+            () if !self.note_load_above(high_water, now) => false,
             () if defers_acks => self.defers_acks(now),
             () => self.stops_reading(now),
         };
@@ -292,14 +298,18 @@ impl Inbox {
 
     /// Takes note of when the receiver is behind; returns whether it is.
     fn note_load(&mut self, now: Time) -> bool {
+        self.note_load_above(self.limits.high_water_bytes, now)
+    }
+
+    fn note_load_above(&mut self, high_water: usize, now: Time) -> bool {
         if !self.online {
             return false;
         }
         let is_behind = self.rare.as_ref().is_some_and(|rare| rare.behind.is_some());
-        if is_behind || !self.is_above(self.limits.high_water_bytes, self.limits.high_water()) {
+        if is_behind || !self.is_above(high_water, self.limits.high_water()) {
             return is_behind;
         }
-        self.rare.get_or_insert_default().behind = Some(Behind::new(now));
+        self.rare.get_or_insert_default().behind = Some(Behind::new(high_water, now));
         true
     }
 
@@ -375,12 +385,10 @@ impl Inbox {
 
     /// Publishers go on at half the high-water mark, so that they are not woken for every message.
     pub fn relax(&mut self) -> bool {
-        if self.behind().is_none() {
-            return false;
-        }
+        let Some(mark) = self.behind().map(|behind| behind.mark) else { return false };
         let Held { messages, bytes } = self.limits.high_water();
         let half = Held { messages: messages / 2, bytes: bytes / 2 };
-        if self.is_above(self.limits.high_water_bytes / 2 + 1, half) {
+        if self.is_above(mark / 2 + 1, half) {
             return false;
         }
         self.take_behind()
@@ -554,6 +562,12 @@ impl Inbox {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that the session holds: those that wait here, and what its owner reported.
+    #[must_use]
+    pub const fn bytes_held(&self) -> usize {
+        self.bytes.saturating_add(self.owner.bytes)
     }
 
     /// Messages that wait here, of any QoS.

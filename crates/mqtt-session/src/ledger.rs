@@ -26,11 +26,13 @@ pub enum DropReason {
     NotStored,
     /// The session's queue is on a disk, and the message cannot be read there any more.
     Damaged,
+    /// The server is short of memory, and the receiver is behind or has no connection.
+    Memory,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::QueueFull,
         Self::SlowReceiver,
         Self::Offline,
@@ -41,6 +43,7 @@ impl DropReason {
         Self::SessionEnded,
         Self::NotStored,
         Self::Damaged,
+        Self::Memory,
     ];
 
     /// The name under which counters show the reason.
@@ -57,6 +60,7 @@ impl DropReason {
             Self::SessionEnded => "session-ended",
             Self::NotStored => "not-stored",
             Self::Damaged => "damaged",
+            Self::Memory => "memory",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a peer did wrong, or why it is not served.
 
-use mqtt_packet::{DecodeError, ReasonCode};
+use mqtt_packet::{DecodeError, DecodeErrorKind, ReasonCode};
 use thiserror::Error;
 
 /// Why a connection has to close: the peer broke the protocol, sent bad bytes or went over a limit,
@@ -32,10 +32,10 @@ impl Violation {
 
 impl From<DecodeError> for Violation {
     fn from(error: DecodeError) -> Self {
-        Self {
-            reason: error.reason(),
-            statement: error.statement(),
-            what: "a packet that cannot be read",
-        }
+        let what = match error.kind {
+            DecodeErrorKind::PacketTooLarge { .. } => "a packet above the maximum size",
+            _ => "a packet that cannot be read",
+        };
+        Self { reason: error.reason(), statement: error.statement(), what }
     }
 }

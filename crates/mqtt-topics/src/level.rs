@@ -5,9 +5,9 @@ use crate::TopicError;
 /// How many levels a name or a filter may have unless a `with_limit` constructor says
 /// otherwise. `a` has one level, `a/b` two, `/` two (both empty).
 ///
-/// The standard has no such limit. Real topics have five to ten levels; 128 leaves room and
-/// keeps the cost of a hostile topic at 128 steps.
-pub const MAX_LEVELS: usize = 128;
+/// The standard has no such limit. Real topics have five to ten levels; 200, which is
+/// what mosquitto takes, keeps the cost of a hostile topic at 200 steps.
+pub const MAX_LEVELS: usize = 200;
 
 /// The longest string that MQTT can encode, in bytes `[MQTT-4.7.3-3]`.
 pub(crate) const LEN_MAX: usize = 65_535;

@@ -4,6 +4,7 @@ mod connection;
 mod passwd;
 mod property_words;
 mod publish;
+mod room;
 mod serve;
 mod store;
 mod subscribe;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     connection::{Connection, ConnectionWill},
     passwd::PasswdArgs,
     publish::{PublishArgs, PublishPlan, Source},
+    room::RoomArgs,
     serve::{LimitArgs, ListenAddress, ServeArgs, StorageArgs},
     store::{StoreArgs, StoreTask},
     subscribe::{Layout, SubscribeArgs, SubscribePlan},

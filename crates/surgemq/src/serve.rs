@@ -4,6 +4,7 @@ mod access;
 mod descriptors;
 mod limits;
 mod memory;
+mod room;
 mod storage;
 
 use std::{io, process::ExitCode, thread};

@@ -1,6 +1,9 @@
 //! From an accepted login to a session: a new one, an old one, or one that another connection has.
 
-use std::{sync::Arc, task::Waker};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
 
 use mqtt_packet::ReasonCode;
 use mqtt_session::{Session, Time};
@@ -10,8 +13,12 @@ use super::{
     cause::Cause,
     journal::{Ticket, Transaction},
     login::Admitted,
+    memory::MemoryLevel,
     slot::{Slot, SlotState},
 };
+
+/// So many sessions end for one newcomer at most: others may take the room that they leave.
+const EVICTIONS_MAX: u32 = 4;
 
 /// A client that may have its session.
 pub(crate) struct Arrival<'a> {
@@ -19,6 +26,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) admitted: &'a Admitted,
     pub(crate) clean_start: bool,
     pub(crate) expiry_secs: u32,
+    /// Where the client is, if its transport says.
+    pub(crate) address: Option<std::net::IpAddr>,
 }
 
 /// What came of an [`Arrival`].
@@ -47,12 +56,19 @@ impl Broker {
         now: Time,
     ) -> Arrived {
         let mut after = Ticket::default();
+        let mut evictions = 0;
         loop {
             let Some(mut shard) = self.registry.shard(arrival.client_id) else {
                 return Arrived::Refused(Cause::Unavailable);
             };
             let Some(slot) = shard.find(arrival.client_id).cloned() else {
-                if self.registry.len() >= self.limits.sessions_max {
+                if !self.has_room_for(arrival) {
+                    drop(shard);
+                    evictions += 1;
+                    if evictions <= EVICTIONS_MAX && self.evict_session(now) {
+                        continue;
+                    }
+                    self.registry.quota.refused.fetch_add(1, Ordering::Relaxed);
                     return Arrived::Refused(Cause::Sessions);
                 }
                 // What room there is belongs to those who drain their queues. Who takes the place
@@ -61,8 +77,15 @@ impl Broker {
                 if is_one_more && self.lacks_room() {
                     return Arrived::Refused(Cause::NotStored(ReasonCode::QUOTA_EXCEEDED));
                 }
+                if arrival.expiry_secs > 0 && self.memory.still_refuses(MemoryLevel::Refuse) {
+                    return Arrived::Refused(Cause::Memory);
+                }
+                let id = self.registry.next_id();
+                if let Some(cause) = self.claim_session(id, arrival) {
+                    return Arrived::Refused(cause);
+                }
                 let slot = Arc::new(Slot::new(
-                    self.registry.next_id(),
+                    id,
                     arrival.client_id.clone(),
                     arrival.admitted.identity.clone(),
                     self.inbox_limits(),
@@ -101,7 +124,7 @@ impl Broker {
 
     /// Ends a session; a will that still waited is due now [MQTT-3.1.2-8]. Does nothing if another
     /// connection was faster and has the session.
-    fn end_with_will(&self, slot: &Arc<Slot>, epoch: u64, now: Time) -> Ticket {
+    pub(super) fn end_with_will(&self, slot: &Arc<Slot>, epoch: u64, now: Time) -> Ticket {
         let mut transaction = Transaction::new();
         let will = {
             let mut state = slot.lock();

@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 use super::{
     journal::{Entry, Journal, Ticket, Transaction},
     log_limit::LogLimit,
+    memory::Memory,
+    quota::Away,
     refusals::Refusals,
     registry::Registry,
     schedule::{Due, Schedule},
@@ -40,6 +42,8 @@ pub(crate) struct Broker {
     pub(crate) journal: Option<Box<Journal>>,
     pub(crate) durability: Durability,
     pub(crate) registry: Registry,
+    /// Sessions without a connection, where one may end to make room for another.
+    pub(crate) away: Option<Away>,
     pub(crate) schedule: Arc<Schedule>,
     /// Makes client identifiers that nobody can guess.
     pub(crate) entropy: fn() -> u128,
@@ -58,6 +62,8 @@ pub(crate) struct Broker {
     pub(crate) logins_refused: AtomicU64,
     /// How often identities may have ended; see [`Broker::look_at_identities`].
     pub(super) identities: AtomicU64,
+    /// How much memory is left.
+    pub(crate) memory: Memory,
     /// What sessions that have ended leave behind.
     retired: Mutex<Totals>,
 }
@@ -83,6 +89,8 @@ pub(crate) struct Parts {
     pub(crate) durability: Durability,
     pub(crate) clock: WallClock,
     pub(crate) entropy: fn() -> u128,
+    /// Bytes that the process may use, and how many it does.
+    pub(crate) memory: Memory,
 }
 
 impl Broker {
@@ -94,6 +102,8 @@ impl Broker {
         let limits = parts.limits.queue;
         let schedule: Arc<Schedule> = Arc::default();
         let journal = |store| Box::new(Journal::new(store, limits, parts.clock, schedule.clone()));
+        let registry = Registry::new(&parts.limits);
+        let away = parts.limits.evict_sessions.then(Away::default);
         Self {
             protocol: Arc::new(parts.limits.protocol),
             inbox_limits: Arc::new(parts.limits.queue),
@@ -104,7 +114,8 @@ impl Broker {
             authorizer: parts.authorizer,
             routing: parts.routing,
             retained: parts.retained,
-            registry: Registry::new(),
+            registry,
+            away,
             schedule,
             entropy: parts.entropy,
             connections: AtomicUsize::new(0),
@@ -116,6 +127,7 @@ impl Broker {
             log_limit: LogLimit::default(),
             logins_refused: AtomicU64::new(0),
             identities: AtomicU64::new(0),
+            memory: parts.memory,
             retired: Mutex::default(),
         }
     }

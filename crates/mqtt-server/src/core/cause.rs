@@ -24,6 +24,10 @@ pub(crate) enum Cause {
     Identity,
     /// There are as many sessions as there may be.
     Sessions,
+    /// The client's user or address has as many sessions as it may have.
+    SessionQuota,
+    /// The server is short of memory.
+    Memory,
     /// The server is not able to serve the client.
     Unavailable,
     /// An AUTH that belongs to no exchange.
@@ -63,7 +67,8 @@ impl Cause {
             Self::Login(Refusal::Banned) => Refused::Banned,
             Self::Will => Refused::Will,
             Self::Identity => Refused::Identity,
-            Self::Sessions => Refused::Sessions,
+            Self::Sessions | Self::SessionQuota => Refused::Sessions,
+            Self::Memory => Refused::Memory,
             Self::Unreadable | Self::NotStored(_) => Refused::Store,
             Self::Login(Refusal::Unavailable)
             | Self::Unavailable
@@ -94,6 +99,14 @@ impl Cause {
                 (ReasonCode::NOT_AUTHORIZED, "U5-081", "the client identifier of somebody else")
             }
             Self::Sessions => (ReasonCode::QUOTA_EXCEEDED, "MQTT-3.1.4-2", "too many sessions"),
+            Self::SessionQuota => (
+                ReasonCode::QUOTA_EXCEEDED,
+                "MQTT-3.1.4-2",
+                "too many sessions of one user or address",
+            ),
+            Self::Memory => {
+                (ReasonCode::QUOTA_EXCEEDED, "MQTT-4.13.2-1", "the server is short of memory")
+            }
             Self::Unavailable => {
                 (ReasonCode::SERVER_UNAVAILABLE, "MQTT-3.1.4-2", "the server is not available")
             }

@@ -439,7 +439,7 @@ impl Connection {
                     }
                 }
             }
-            ServerEvent::Failed(violation) => self.note_violation(&violation),
+            ServerEvent::Failed(violation) => self.note_failed(&violation),
         }
     }
 
@@ -450,9 +450,10 @@ impl Connection {
 
     /// Moves messages from the session's inbox towards the socket, as far as there is room, and
     /// acknowledgements whose time has come. Answers why the connection was asked to go, if it was:
-    /// what the client has sent until now may be read before [`Connection::go`].
+    /// what the client has sent until now may be read before [`Connection::go`]. The transport holds
+    /// `partial` bytes of a packet that is not complete.
     #[must_use]
-    pub(crate) fn take_deliveries(&mut self, now: Time) -> Option<Cause> {
+    pub(crate) fn take_deliveries(&mut self, now: Time, partial: usize) -> Option<Cause> {
         self.now = now;
         if self.is_opening() {
             self.poll_opening(now);
@@ -469,7 +470,10 @@ impl Connection {
             let slot = client.slot.clone();
             let room = self.room();
             let mut taken = self.taken.take().unwrap_or_default();
-            let exchanged = slot.exchange(self.report(), &mut taken, room);
+            let mut report = self.report();
+            let partial = u32::try_from(partial).unwrap_or(u32::MAX);
+            report.buffered = report.buffered.saturating_add(partial);
+            let exchanged = slot.exchange(report, &mut taken, room);
             let Exchanged { leave, fetch, looks } = exchanged;
             has_expired |= looks;
             if fetch && let Some(session) = slot.number {
@@ -509,9 +513,20 @@ impl Connection {
 
     /// Ends a connection that was asked to go, unless the client has left by itself meanwhile.
     pub(crate) fn go(&mut self, cause: Cause, now: Time) {
+        if cause == Cause::Memory && !self.endpoint.output().is_empty() {
+            // It does not read, so that it would not read why either; its output is to go at once.
+            return self.handle_gone(now);
+        }
         if self.has_session() {
             self.leave(cause);
         }
+        self.note_end(now);
+    }
+
+    /// Ends a connection that would hold more of a large packet than there is memory for.
+    pub(crate) fn refuse_packet(&mut self, now: Time) {
+        tracing::debug!(peer = ?self.peer.address, "a large packet, and no memory for it");
+        self.endpoint.disconnect(Cause::Memory.why());
         self.note_end(now);
     }
 
@@ -538,7 +553,8 @@ impl Connection {
 
     /// How many bytes may be taken from the inbox now.
     pub(super) fn room(&self) -> usize {
-        self.broker.limits.output_bytes_max.saturating_sub(self.endpoint.waiting_bytes())
+        let room = self.broker.memory.squeeze_buffer(self.broker.limits.output_bytes_max);
+        room.saturating_sub(self.endpoint.waiting_bytes())
     }
 
     pub(super) fn report(&mut self) -> Report {
@@ -546,7 +562,12 @@ impl Connection {
         if let Some(own) = self.done.take() {
             done += *own;
         }
-        Report { done, held: self.endpoint.held(), traffic: std::mem::take(&mut self.traffic) }
+        Report {
+            done,
+            held: self.endpoint.held(),
+            traffic: std::mem::take(&mut self.traffic),
+            buffered: u32::try_from(self.endpoint.output().len()).unwrap_or(u32::MAX),
+        }
     }
 
     /// What waits for the socket.

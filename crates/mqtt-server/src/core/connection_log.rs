@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, fmt::Display};
 
+use mqtt_packet::ReasonCode;
 use mqtt_session::{Time, Violation};
 
 use super::{
@@ -84,6 +85,23 @@ impl Connection {
         if self.broker.log_limit.permits(LineKind::Violation, self.peer.address, self.now) {
             self.warn_closed(why);
         }
+    }
+
+    /// The endpoint ended the connection.
+    pub(super) fn note_failed(&self, violation: &Violation) {
+        if violation.reason != ReasonCode::PACKET_TOO_LARGE {
+            return self.note_violation(violation);
+        }
+        // Not a fault of the client, and before 5.0 it is told nothing: whoever runs the server is.
+        let protocol = &self.broker.limits.protocol;
+        let (limit, option) = match &self.stage {
+            Stage::Open(_) => (protocol.maximum_packet_size, "--max-packet-size"),
+            _ => {
+                let limit = protocol.connect_bytes_max.min(protocol.maximum_packet_size);
+                (limit, "--max-connect-bytes")
+            }
+        };
+        self.note_violation(&format_args!("{violation}: more than {limit} bytes; see {option}"));
     }
 
     fn warn_closed(&self, why: &dyn Display) {

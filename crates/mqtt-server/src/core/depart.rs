@@ -91,6 +91,9 @@ impl Broker {
         if expiry_secs == 0 {
             self.end_abandoned(slot, epoch);
         } else {
+            if let Some(away) = &self.away {
+                away.add(slot, epoch, self.registry.len());
+            }
             for due in deadlines.into_iter().flatten() {
                 self.schedule(due, slot, epoch);
             }

@@ -244,6 +244,7 @@ impl Connection {
             admitted: &arriving.admitted,
             clean_start: arriving.request.clean_start,
             expiry_secs: arriving.expiry_secs,
+            address: self.peer.address.map(|address| address.ip()),
         };
         match self.broker.arrive(&arrival, waker, now) {
             Arrived::Later => {}

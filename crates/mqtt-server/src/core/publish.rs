@@ -10,6 +10,7 @@ use mqtt_topics::TopicNameRef;
 use super::{
     broker::{Broker, is_sys},
     journal::{Entry, QueueTarget, Transaction},
+    memory::{Intake, MemoryLevel},
     pressure::Behind,
     route::{Group, GroupTurn, Receivers, Route, Target},
     slot::{Pushed, Slot},
@@ -30,6 +31,9 @@ const MATCH_STEPS: usize = 4;
 
 /// Among so many matching subscriptions those of one session are found by looking at each.
 const SEARCHED: usize = 16;
+
+/// A retained message of this size may take the place of a smaller one where memory is short.
+const SMALL_BYTES: usize = 256;
 
 /// So many topics are looked up together: what they need is then waited for together.
 const LOOKED_AHEAD: usize = 16;
@@ -132,8 +136,18 @@ impl Broker {
     ) -> Result<(), RetainedFull> {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return Ok(()) };
         let message = (!run.payload().is_empty()).then(|| run.clone());
-        if message.is_some() && self.lacks_room() && !is_sys(topic.as_str()) {
-            return Err(RetainedFull);
+        if message.is_some() && !is_sys(topic.as_str()) {
+            if self.lacks_room() {
+                return Err(RetainedFull);
+            }
+            self.memory.charge(run.len());
+            let level = self.memory.level();
+            // A topic that has a message may have another: it takes no more than the one before.
+            let takes_more = level >= MemoryLevel::Shed
+                && self.retained.len_of(topic).is_none_or(|old| run.len() > old.max(SMALL_BYTES));
+            if takes_more && self.memory.refuses(MemoryLevel::Shed) {
+                return Err(RetainedFull);
+            }
         }
         self.retained.set(topic, message.clone())?;
         if self.journal.is_some() && !is_sys(topic.as_str()) {
@@ -178,6 +192,9 @@ impl Broker {
         transaction: &mut Transaction,
     ) -> ReasonCode {
         let mark = receivers.generation;
+        let intake = self.intake();
+        self.memory.charge_fan_out(run.len(), receivers.direct.len());
+        let mut dropped = 0;
         let mut forms = Forms::new(run);
         let mut reached = 0;
         let mut stored = Vec::new();
@@ -213,7 +230,8 @@ impl Broker {
                 seq: None,
             };
             let count = delivery.count();
-            let Pushed { waits, look_at, .. } = target.slot.push(delivery, now)?;
+            let Pushed { taken, waits, look_at } = target.slot.push(delivery, now, intake)?;
+            dropped += u32::from(taken == 0 && intake.is_short());
             if waits {
                 behind.add(&target.slot);
             }
@@ -248,7 +266,14 @@ impl Broker {
             }
             return ReasonCode::NO_MATCHING_SUBSCRIBERS;
         }
-        ReasonCode::SUCCESS
+        // Nobody got it for want of memory: the publisher is told.
+        if dropped == reached { ReasonCode::QUOTA_EXCEEDED } else { ReasonCode::SUCCESS }
+    }
+
+    /// What the memory that is left means for the messages of a run.
+    fn intake(&self) -> Intake {
+        let high_water = self.memory.squeeze(self.limits.queue.high_water_bytes);
+        Intake { level: self.memory.level(), high_water }
     }
 
     fn store(&self, run: &Run, targets: Vec<QueueTarget>, transaction: &mut Transaction) {

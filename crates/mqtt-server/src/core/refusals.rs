@@ -31,6 +31,8 @@ pub(crate) enum Refused {
     Identity,
     /// There are as many sessions as there may be.
     Sessions,
+    /// There is no memory for more.
+    Memory,
     /// The store cannot take or give the session.
     Store,
     /// The server or the authenticator is not able to serve anybody.
@@ -39,7 +41,7 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// All of them, in the order of the counters.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Connections,
         Self::OtherProtocol,
         Self::WebSocket,
@@ -53,6 +55,7 @@ impl Refused {
         Self::Will,
         Self::Identity,
         Self::Sessions,
+        Self::Memory,
         Self::Store,
         Self::Unavailable,
     ];
@@ -73,6 +76,7 @@ impl Refused {
             Self::Will => "will",
             Self::Identity => "identity",
             Self::Sessions => "too-many-sessions",
+            Self::Memory => "memory",
             Self::Store => "store",
             Self::Unavailable => "unavailable",
         }
@@ -110,6 +114,6 @@ mod tests {
             (0..=place).for_each(|_| refusals.count(reason));
         }
         let counted: Vec<_> = refusals.iter().map(|(_, number)| number).collect();
-        assert_eq!(counted, (1..=15).collect::<Vec<_>>());
+        assert_eq!(counted, (1..=16).collect::<Vec<_>>());
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use hashbrown::HashTable;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::slot::Slot;
-use crate::routing::SubscriberId;
+use super::{quota::SessionQuota, slot::Slot};
+use crate::{limits::Limits, routing::SubscriberId};
 
 /// So many connects at once do not wait for each other.
 const SHARDS: usize = 16;
@@ -30,6 +30,7 @@ pub(crate) struct Registry {
     hasher: RandomState,
     last_id: AtomicU64,
     len: AtomicUsize,
+    pub(crate) quota: SessionQuota,
 }
 
 /// The part of the table that a client identifier is in, locked.
@@ -46,13 +47,14 @@ impl Shard<'_> {
 }
 
 impl Registry {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             by_client: std::array::from_fn(|_| Mutex::default()),
             by_id: RwLock::default(),
             hasher: RandomState::new(),
             last_id: AtomicU64::new(0),
             len: AtomicUsize::new(0),
+            quota: SessionQuota::new(limits),
         }
     }
 
@@ -88,6 +90,7 @@ impl Registry {
 
     /// Forgets a session, unless its client identifier has gone to another since.
     pub(crate) fn remove(&self, slot: &Slot) {
+        self.quota.release(slot.id);
         {
             let mut by_id = self.by_id.write();
             if let Ok(entry) = by_id.find_entry(self.hash_id(slot.id), |held| held.id == slot.id) {

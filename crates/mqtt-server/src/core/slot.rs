@@ -10,14 +10,16 @@ use std::{
 };
 
 use mqtt_auth::{Identity, Subject};
-use mqtt_packet::PacketId;
+use mqtt_packet::{PacketId, QoS};
 use mqtt_session::{
     Delivery, DropReason, Held, Inbox, InboxLimits, Ledger, Pressure, Progress, Session,
     SessionNumber, Time, WillRequest, Wire,
 };
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{cause::Cause, journal::Ticket, subscriptions::Subscriptions, traffic::Traffic};
+use super::{
+    cause::Cause, journal::Ticket, memory::Intake, subscriptions::Subscriptions, traffic::Traffic,
+};
 use crate::routing::SubscriberId;
 
 /// The user name of clients inside the process. No peer can have it: a user name holds no U+0000.
@@ -66,6 +68,8 @@ pub(crate) struct SlotState {
     /// A will whose delay runs, and when it is due.
     pub(crate) will: Option<Box<(WillRequest, Time)>>,
     pub(crate) ended: bool,
+    /// Bytes that the connection holds: of a packet that is not complete, and for the socket.
+    buffered: u32,
     /// There are messages in the store that the owner has not asked for.
     more_on_disk: bool,
     /// The owner is to look for messages that have expired.
@@ -149,6 +153,7 @@ impl Slot {
             expires_at: None,
             will: None,
             ended: false,
+            buffered: 0,
             more_on_disk: false,
             looks: false,
             unsettled: None,
@@ -186,15 +191,20 @@ impl Slot {
     }
 
     /// Leaves messages for the session; `None` if it has ended: there is nobody to take them.
-    pub(crate) fn push(&self, delivery: Delivery, now: Time) -> Option<Pushed> {
+    pub(crate) fn push(&self, delivery: Delivery, now: Time, intake: Intake) -> Option<Pushed> {
         let due = delivery.run.expires_at();
         let (pushed, waker) = {
             let mut state = self.state.lock();
             if state.ended {
                 return None;
             }
-            let mqtt_session::Pushed { taken, pressure } = state.inbox.push(delivery, now);
-            let look_at = due.and_then(|due| state.inbox.look_at(due));
+            if intake.is_short() && state.drops(&delivery, intake) {
+                return Some(Pushed { taken: 0, waits: false, look_at: None });
+            }
+            let inbox = &mut state.inbox;
+            let pushed = inbox.push_below(delivery, now, intake.high_water);
+            let mqtt_session::Pushed { taken, pressure } = pushed;
+            let look_at = due.and_then(|due| inbox.look_at(due));
             let waits = pressure == Pressure::Wait;
             (Pushed { taken, waits, look_at }, state.rouse())
         };
@@ -262,6 +272,7 @@ impl Slot {
         let (waiting, exchanged) = {
             let mut state = self.state.lock();
             state.inbox.report(report.done, report.held);
+            state.buffered = report.buffered;
             state.count(report.traffic);
             let relaxed = match bytes_max {
                 0 => state.inbox.relax(),
@@ -446,9 +457,29 @@ pub(crate) struct Report {
     pub(crate) done: Ledger,
     pub(crate) held: Held,
     pub(crate) traffic: Traffic,
+    /// Bytes of a packet that is not complete, and those that wait for the socket.
+    pub(crate) buffered: u32,
 }
 
 impl SlotState {
+    /// Bytes that the session and its connection hold.
+    pub(crate) fn bytes(&self) -> usize {
+        self.inbox.bytes_held().saturating_add(self.buffered as usize)
+    }
+
+    /// Drops messages that there is no memory for, and counts them; false if there is.
+    fn drops(&mut self, delivery: &Delivery, intake: Intake) -> bool {
+        let is_qos0 = delivery.qos() == QoS::AtMostOnce;
+        let (bytes, len) = (self.bytes(), delivery.run.len());
+        let drops = intake.drops(is_qos0, self.inbox.is_online(), bytes, len);
+        if drops {
+            let mut lost = Ledger::of(delivery.count().into());
+            lost.drop_messages(DropReason::Memory, delivery.count().into());
+            self.inbox.count(lost);
+        }
+        drops
+    }
+
     /// The waker to call, if the owner sleeps.
     fn rouse(&mut self) -> Option<Waker> {
         if std::mem::replace(&mut self.awake, true) { None } else { self.waker.clone() }
@@ -487,6 +518,7 @@ impl SlotState {
         self.awake = true;
         self.leave = None;
         self.more_on_disk = false;
+        self.buffered = 0;
         self.waiting.take().map(|waiting| *waiting).unwrap_or_default()
     }
 }

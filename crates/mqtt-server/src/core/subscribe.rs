@@ -221,7 +221,9 @@ impl Connection {
         let is_short = slot.number.is_some() && self.broker.lacks_room();
         let mut state = slot.lock();
         let has_room = state.subscriptions.contains(text)
-            || !is_short && state.subscriptions.has_room(text, &self.broker.limits);
+            || !is_short
+                && state.subscriptions.has_room(text, &self.broker.limits)
+                && !self.broker.memory.refuses_subscription(state.subscriptions.len());
         if has_room {
             state.subscriptions.insert(text.clone(), subscription);
         }

@@ -35,7 +35,7 @@ impl Broker {
     fn sys_values(&self, now: Time) -> Vec<(String, String)> {
         let totals = self.totals();
         let connections = self.connections.load(Ordering::Relaxed);
-        let retained = self.retained.count();
+        let (retained, memory) = (self.retained.count(), self.memory.state());
         let numbers = [
             ("uptime", now.as_millis() / 1000),
             ("clients/connected", self.clients.load(Ordering::Relaxed) as u64),
@@ -58,6 +58,12 @@ impl Broker {
             ("messages/dropped", totals.ledger.dropped_total()),
             ("bytes/received", totals.traffic.bytes_received),
             ("bytes/sent", totals.traffic.bytes_sent),
+            ("sessions/refused", self.registry.quota.refused.load(Ordering::Relaxed)),
+            ("sessions/evicted", self.registry.quota.evicted.load(Ordering::Relaxed)),
+            ("memory/limit", memory.limit.unwrap_or_default()),
+            ("memory/resident", memory.resident),
+            ("memory/level", memory.level as u64),
+            ("memory/refused", memory.refused),
         ];
         let journal = self.journal.iter().flat_map(|journal| {
             let count = |n: &AtomicU64| n.load(Ordering::Relaxed);

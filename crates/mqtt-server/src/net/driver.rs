@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    core::{cause::Cause, connection::Connection},
+    core::{cause::Cause, connection::Connection, memory::MemoryLevel},
     limits::Limits,
     net::{
         linger::Linger,
@@ -36,6 +36,12 @@ const TURNS: usize = 8;
 
 /// And no more once it has moved so many KiB: a tenth of a millisecond, for who waits behind it.
 const MOVED_MAX_KIB: u16 = 256;
+
+/// So many KiB are read before the memory's gate hears of it.
+const REPORTED_KIB: u16 = 64;
+
+/// While memory is used up, no more than this is read of a packet that is not complete.
+const PARTIAL_MAX: usize = 64 * 1024;
 
 /// A connection that is taken over waits so long for what its client had sent before.
 const HEARING_MILLIS: u64 = 2;
@@ -57,6 +63,8 @@ pub(crate) struct Driver<T> {
     more_came: bool,
     /// What was read and written since the task was polled.
     moved_kib: u16,
+    /// What was read since that was reported to the memory's gate.
+    read_kib: u16,
     login: Option<Login>,
     /// Needed until there is a session.
     outside: Option<Box<Outside>>,
@@ -136,6 +144,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             read_size: ReadSize::new(),
             more_came: false,
             moved_kib: 0,
+            read_kib: 0,
             login: None,
             outside: Some(Box::new(Outside { stopping: Box::pin(stopping), _stranger: stranger })),
             timer: None,
@@ -153,7 +162,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         self.poll_deadlines(now, cx);
         self.poll_stopping(now, cx);
         self.connection.poll_arrival(Some(cx.waker()), now);
-        if let Some(cause) = self.connection.take_deliveries(now) {
+        if let Some(cause) = self.connection.take_deliveries(now, self.buf.len()) {
             self.poll_going(cause, now, cx);
         }
         let postpones = std::mem::take(&mut self.more_came) && self.connection.wants_input();
@@ -295,7 +304,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 return Ok(true);
             }
         }
-        let asked = self.read_size.bytes();
+        let memory = &self.shared.broker.memory;
+        if self.buf.len() >= PARTIAL_MAX && memory.refuses(MemoryLevel::Full) {
+            self.connection.refuse_packet(now);
+            return Ok(true);
+        }
+        let asked = memory.squeeze_buffer(self.read_size.bytes());
         self.buf.reserve(asked);
         let Poll::Ready(read) = poll_read_buf(&mut self.io, &mut self.buf, asked, cx) else {
             return Ok(false);
@@ -304,7 +318,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.has_moved(read);
+        self.has_read(read);
         self.more_came = self.read_size.learn(read);
         self.connection.handle_input(&mut self.buf, now);
         Ok(true)
@@ -322,6 +336,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn has_moved(&mut self, bytes: usize) {
         let kib = u16::try_from(bytes.div_ceil(1024)).unwrap_or(u16::MAX);
         self.moved_kib = self.moved_kib.saturating_add(kib);
+    }
+
+    /// What was read may be held somewhere: a part of it is reported now and then.
+    fn has_read(&mut self, bytes: usize) {
+        self.has_moved(bytes);
+        let kib = u16::try_from(bytes.div_ceil(1024)).unwrap_or(u16::MAX);
+        self.read_kib = self.read_kib.saturating_add(kib);
+        if self.read_kib >= REPORTED_KIB {
+            let bytes = usize::from(std::mem::take(&mut self.read_kib)) * 1024;
+            self.shared.broker.memory.charge(bytes);
+        }
     }
 
     /// The connection was asked to go. What the client had sent before counts: a DISCONNECT that it

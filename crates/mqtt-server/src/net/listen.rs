@@ -17,9 +17,11 @@ use tokio::{
 use crate::{
     core::{
         broker::{Broker, ConnectionCount},
+        cause::Cause,
         connection::Connection,
         connection_log::Names,
         login::Peer,
+        memory::MemoryLevel,
         refusals::Refused,
     },
     net::{
@@ -159,6 +161,12 @@ fn start(
     let Some(count) = ConnectionCount::or_evict(&shared.broker, make_room) else {
         return refused("there are as many connections as there may be", &peer);
     };
+    if shared.broker.memory.still_refuses(MemoryLevel::Full) {
+        let now = shared.clock.now();
+        let why = Cause::Memory.why();
+        shared.broker.note_refused(Refused::Memory, &why, &peer, Names::default(), now);
+        return;
+    }
     // Without this a small packet waits for the acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;

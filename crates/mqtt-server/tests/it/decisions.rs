@@ -142,7 +142,7 @@ async fn announced(change: impl FnOnce(&mut Limits)) -> (Option<u32>, Option<boo
 
 #[tokio::test]
 async fn connack_says_what_holds_and_no_size_that_is_none() {
-    assert_eq!(announced(|_| {}).await, (Some(2 * 1024 * 1024), None));
+    assert_eq!(announced(|_| {}).await, (Some(16 * 1024 * 1024), None));
     let size = |size| move |limits: &mut Limits| limits.protocol.maximum_packet_size = size;
     assert_eq!(announced(size(268_435_455)).await.0, Some(268_435_455));
     assert_eq!(announced(size(268_435_456)).await.0, None);

@@ -14,11 +14,15 @@ mod exactly_once;
 mod flood;
 mod harness;
 mod hostile;
+mod large;
 mod late;
 mod linger;
 mod local;
 mod logins;
+#[cfg(target_os = "linux")]
+mod memory;
 mod payloads;
+mod quota;
 mod refusals;
 mod restart;
 mod shutdown;

@@ -15,6 +15,8 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(super) struct Behind {
     since: Time,
+    /// The mark that it reached, in bytes.
+    pub(super) mark: usize,
     /// When the span of time began in which it has to finish something.
     watched_since: Time,
     has_progressed: bool,
@@ -23,9 +25,10 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    pub(super) const fn new(now: Time) -> Self {
+    pub(super) const fn new(mark: usize, now: Time) -> Self {
         Self {
             since: now,
+            mark,
             watched_since: now,
             has_progressed: false,
             is_slow: false,

@@ -11,7 +11,8 @@ pub struct ServerConfig {
     /// in milliseconds. A client that takes longer is closed with 0x83, whatever its Keep Alive is.
     /// While a packet comes faster, each KiB of it counts as a sign of life.
     pub packet_timeout_millis: u64,
-    /// The largest CONNECT that is read, in bytes. Nothing else is read before it.
+    /// The largest CONNECT that is read, in bytes: what a connection may hold before it is known who
+    /// it is. A larger one is refused with 0x95 (return code 3 before 5.0).
     pub connect_bytes_max: u32,
     /// The largest packet that is read, in bytes, header included. Announced up to 268,435,455.
     pub maximum_packet_size: u32,
@@ -43,8 +44,8 @@ impl Default for ServerConfig {
         Self {
             connect_timeout_millis: 10_000,
             packet_timeout_millis: 60_000,
-            connect_bytes_max: 16 * 1024,
-            maximum_packet_size: 2 * 1024 * 1024,
+            connect_bytes_max: 128 * 1024,
+            maximum_packet_size: 16 * 1024 * 1024,
             receive_maximum: 1024,
             topic_alias_maximum: 64,
             topic_levels_max: mqtt_topics::MAX_LEVELS,

@@ -1,7 +1,7 @@
 //! How a connection begins: from CONNECT to CONNACK, and enhanced authentication.
 
 use bytes::BytesMut;
-use mqtt_packet::{ConnAck, Connect, DecodeErrorKind, ReasonCode, Version, frame};
+use mqtt_packet::{ConnAck, Connect, DecodeError, DecodeErrorKind, ReasonCode, Version, frame};
 
 use super::{
     Accept, ConnectRequest, ServerEndpoint, ServerEvent, State,
@@ -27,7 +27,19 @@ impl ServerEndpoint {
             let what = "the first packet is not CONNECT";
             return Err(Violation::protocol("MQTT-3.1.0-1", what));
         }
-        let Some(header) = frame::peek(buf, limit)? else { return Ok(()) };
+        let header = match frame::peek(buf, limit) {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(()),
+            Err(error) if is_too_large(&error) => {
+                // The refusal takes its form from the version, which stands right behind the header.
+                if awaits_version(buf) {
+                    return Ok(());
+                }
+                let what = "a CONNECT above the maximum size";
+                return Err(Violation { what, ..error.into() });
+            }
+            Err(error) => return Err(error.into()),
+        };
         if buf.len() < header.total_len() {
             return Ok(());
         }
@@ -61,8 +73,12 @@ impl ServerEndpoint {
         let form = |version| Negotiated { version, ..asked };
         match version {
             Some(Ok(Version::V5)) => refuse(&mut out, &form(Version::V5), &violation),
-            // 3.1.1 has a return code for few things; for the others the close must do.
-            Some(Ok(version)) if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => {
+            // 3.1.1 has a return code for few things; for the others the close must do. A CONNECT
+            // that is too large is not malformed: the server cannot take it (code 3).
+            Some(Ok(version))
+                if violation.reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID
+                    || violation.reason == ReasonCode::PACKET_TOO_LARGE =>
+            {
                 refuse(&mut out, &form(version), &violation);
             }
             // Return code 1 in the form of 3.1.1, which both standards permit.
@@ -159,4 +175,16 @@ impl ServerEndpoint {
             self.disconnect(why);
         }
     }
+}
+
+const fn is_too_large(error: &DecodeError) -> bool {
+    matches!(error.kind, DecodeErrorKind::PacketTooLarge { .. })
+}
+
+/// Whether so little of a CONNECT is there that its version may not be.
+fn awaits_version(buf: &[u8]) -> bool {
+    // The longest name is `MQIsdp`, with its length before and the level behind.
+    const VERSION_BYTES: usize = 2 + 6 + 1;
+    let header = frame::peek(buf, u32::MAX).ok().flatten();
+    header.is_some_and(|header| buf.len() < header.header_len + VERSION_BYTES)
 }

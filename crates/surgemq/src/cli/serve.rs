@@ -7,7 +7,7 @@ use mqtt_packet::QoS;
 use mqtt_server::Level;
 use mqtt_topics::TopicFilter;
 
-use super::{url, values};
+use super::{room::RoomArgs, url, values};
 
 /// What stands below the options in the help.
 pub(super) const NOTES: &str = "\
@@ -114,7 +114,7 @@ pub(crate) struct StorageArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
-    /// The largest packet, in bytes, up to 268435460, the protocol's 256 MiB [default: 2097152]
+    /// The largest packet, in bytes, up to 268435460, the protocol's 256 MiB [default: 16777216]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(128..=268_435_460))]
     pub(crate) max_packet_size: Option<u32>,
 
@@ -235,6 +235,9 @@ pub(crate) struct LimitArgs {
     /// Seconds between two publications of $SYS; 0 for none [default: 10]
     #[arg(long, value_name = "SECS")]
     pub(crate) sys_interval: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) room: RoomArgs,
 }
 
 /// A place to listen at, by name or number.

@@ -56,10 +56,11 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     let bytes = given.max_retained_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     replace(&mut limits.retained_bytes_max, bytes);
     replace(&mut limits.sys_interval_secs, given.sys_interval);
+    super::room::apply(&mut limits, &given.room);
     limits
 }
 
-fn replace<T>(default: &mut T, given: Option<T>) {
+pub(super) fn replace<T>(default: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *default = given;
     }
@@ -110,6 +111,7 @@ mod tests {
             max_retained: Some(11),
             max_retained_bytes: Some(12),
             sys_interval: Some(0),
+            ..LimitArgs::default()
         });
         let protocol = &limits.protocol;
         assert_eq!(protocol.maximum_packet_size, 268_435_460);

@@ -14,6 +14,24 @@ fn a_message_above_the_limit_is_refused() {
     let cut = broker.tool("pub -V 311 -t a -q 1 -s").give(large.as_bytes()).finish();
     assert_eq!(cut.code, Some(1), "{cut:?}");
     broker.publish("-V 311 -t a -q 1 -m small");
+    // The broker says what happened, and what permits more.
+    broker.signal("TERM");
+    let said = broker.finish().stderr;
+    assert!(
+        said.contains("a packet above the maximum size") && said.contains("more than 1000 bytes"),
+        "{said}"
+    );
+    assert!(said.contains("see --max-packet-size"), "{said}");
+}
+
+#[test]
+fn a_message_of_3_mb_needs_no_option() {
+    let broker = Broker::start("");
+    let large = "x".repeat(3_000_000);
+    for version in ["311", "5"] {
+        let sent = broker.tool(&format!("pub -V {version} -t a -q 1 -s")).give(large.as_bytes());
+        sent.finish().expect_success();
+    }
 }
 
 #[test]

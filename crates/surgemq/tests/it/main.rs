@@ -1,6 +1,6 @@
 //! The program from the outside: as a process, over real sockets.
 
-#![expect(clippy::panic, reason = "the harness fails loudly, as tests do")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "the harness fails loudly, as tests do")]
 
 mod durable;
 mod harness;
@@ -9,6 +9,8 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod log;
 mod login;
+#[cfg(target_os = "linux")]
+mod memory;
 mod messages;
 mod mqtt;
 #[cfg(unix)]

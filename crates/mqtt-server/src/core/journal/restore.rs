@@ -90,6 +90,7 @@ impl Finder<'_> {
         if let Some(mut shard) = broker.registry.shard(&session.client_id) {
             broker.registry.insert(&mut shard, &slot);
         }
+        broker.registry.quota.restore(&slot);
         self.last = self.last.max(session.number.0);
         self.queues.by_session.insert(session.number, Queue::new());
         self.sessions.insert(session.number, (slot, session));
@@ -118,6 +119,7 @@ impl Finder<'_> {
         let Self { broker, journal, now, mut queues, sessions, last } = self;
         journal.last_session.store(last, std::sync::atomic::Ordering::Relaxed);
         let mut parked = Transaction::new();
+        let mut left = Vec::new();
         for (number, (slot, mut session)) in sessions {
             let Some(queue) = queues.by_session.get_mut(&number) else { continue };
             queue.settle(session.parked_at_millis.is_none());
@@ -128,11 +130,19 @@ impl Finder<'_> {
                 parked.add(Entry::Session(session.clone()), Level::Memory);
                 parked.add(Entry::Park { session: number, progress }, Level::Memory);
             }
+            if broker.away.is_some() {
+                left.push((session.parked_at_millis, slot.clone()));
+            }
             let held = (queue.messages(), queue.bytes);
             if let Some(due) = queue.first_expiry() {
                 broker.look_at(&slot, due.max(now));
             }
             broker.take_up(&slot, session, held, now);
+        }
+        left.sort_unstable_by_key(|(parked_at, _)| *parked_at);
+        for (_, slot) in left {
+            let sessions = broker.registry.len();
+            broker.away.iter().for_each(|away| away.add(&slot, 0, sessions));
         }
         if !parked.is_empty() {
             // Nobody waits for it, so it is not refused.

@@ -174,7 +174,7 @@ impl Client {
         }
         connection.poll_arrival(Some(&self.waker), now);
         let before = connection.output().len();
-        if let Some(cause) = connection.take_deliveries(now) {
+        if let Some(cause) = connection.take_deliveries(now, self.read.len()) {
             connection.go(cause, now);
         }
         moved |= connection.output().len() != before;

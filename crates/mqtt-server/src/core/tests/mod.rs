@@ -25,12 +25,16 @@ mod flow;
 #[cfg(test)]
 mod fragile;
 mod hello;
+#[cfg(test)]
+mod memory;
 pub(crate) mod operations;
 mod parts;
 #[cfg(test)]
 mod pressure;
 #[cfg(test)]
 mod queues;
+#[cfg(test)]
+mod quota;
 #[cfg(test)]
 mod races;
 #[cfg(test)]

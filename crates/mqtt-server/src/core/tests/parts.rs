@@ -14,12 +14,18 @@ use mqtt_session::{SessionStore, WallClock};
 use parking_lot::Mutex;
 
 use crate::{
-    core::broker::{Broker, Parts},
+    core::{
+        broker::{Broker, Parts},
+        memory::Memory,
+    },
     durability::Durability,
     limits::Limits,
     retained::{MemoryRetained, RetainedCount},
     routing::MemoryRouting,
 };
+
+/// The memory that the broker of a story may use.
+pub(super) const MEMORY_BYTES: u64 = 1_000_000_000;
 
 /// A broker with [`Names`] and these rules.
 pub(super) fn broker(
@@ -31,6 +37,8 @@ pub(super) fn broker(
     let room =
         RetainedCount { messages: limits.retained_messages_max, bytes: limits.retained_bytes_max };
     Arc::new(Broker::new(Parts {
+        // Stories say themselves how much memory there is.
+        memory: Memory::new(Some(MEMORY_BYTES), || None),
         limits,
         authenticator: Arc::new(Names(rules.clone())),
         authorizer: rules.clone(),

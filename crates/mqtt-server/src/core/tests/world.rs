@@ -366,7 +366,7 @@ impl World {
         let mut held = 0;
         for client in &mut self.clients {
             let Some(connection) = &mut client.connection else { continue };
-            if let Some(cause) = connection.take_deliveries(self.now) {
+            if let Some(cause) = connection.take_deliveries(self.now, 0) {
                 connection.go(cause, self.now);
             }
             if let Stage::Open(_) = connection.stage {
