@@ -1,6 +1,6 @@
 //! The database under a store: written to, closed when it cannot go on, and opened again.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
 use fjall::PersistMode;
 use mqtt_session::{Change, Level, StoreError, StoreErrorKind};
@@ -16,19 +16,29 @@ use crate::{
     place::Place,
     presync::Presync,
     rebuild,
+    reclaim::Nudge,
     record::GroupMark,
+    renewal::Activity,
     room::Room,
     shares::{Shares, StagedShares},
     state_file::{State, StateFile},
     witness::Witness,
 };
 
+/// So often the engine is asked to write out what is in memory, at most. It keeps a thousand such
+/// requests, and the thread that works them off puts more behind them: where there is no place, it waits
+/// for itself for ever.
+const ASKED_MAX: usize = 400;
+
 /// The database of a store, and what is known of it.
 pub(crate) struct Engine {
     /// `None` while there is an outage.
-    keyspaces: Option<Keyspaces>,
-    outage: Option<Outage>,
-    backoff: Backoff,
+    pub(crate) keyspaces: Option<Keyspaces>,
+    /// One for each who has the keyspaces beside the engine, which is not closed and opened before
+    /// they have let go.
+    pub(crate) handles: Arc<()>,
+    pub(crate) outage: Option<Outage>,
+    pub(crate) backoff: Backoff,
     /// Set for ever when the disk has failed.
     pub(crate) failed: Option<String>,
     /// Counted when they are needed first.
@@ -44,10 +54,15 @@ pub(crate) struct Engine {
     /// What was left out, for the log.
     pub(crate) findings: Vec<String>,
     pub(crate) room: Room,
+    pub(crate) activity: Activity,
+    /// Has space reclaimed at once.
+    pub(crate) nudge: Option<Nudge>,
     presync: Presync,
-    witness: Witness,
+    /// How often the engine was asked to write out what is in memory, and has not begun to.
+    asked: usize,
+    pub(crate) witness: Witness,
     dir: String,
-    database: PathBuf,
+    pub(crate) database: PathBuf,
     options: StoreOptions,
 }
 
@@ -64,6 +79,7 @@ impl Engine {
     ) -> Self {
         Self {
             keyspaces: Some(keyspaces),
+            handles: Arc::default(),
             outage: None,
             backoff: Backoff::new(),
             failed: None,
@@ -74,9 +90,12 @@ impl Engine {
             is_doubtful: false,
             findings,
             presync: Presync::new(database.clone()),
+            asked: 0,
             witness: Witness::new(database.clone()),
             dir: dir.display().to_string(),
             room: Room::new(dir, options.reserve_bytes),
+            activity: Activity::unknown(),
+            nudge: None,
             database,
             options,
         }
@@ -86,13 +105,16 @@ impl Engine {
         if let Some(what) = &self.failed {
             return Err(failed(what.clone(), None));
         }
-        let bytes = self.room.check(changes)?;
+        let bytes = self.check_room(changes)?;
         self.open()?;
         self.get_well()?;
         self.witness.follow();
         let needs_sync = level == Level::Disk && (!changes.is_empty() || self.synced != self.last);
         let number = if changes.is_empty() { self.last } else { self.last + 1 };
-        let staged = self.write(number, changes)?;
+        let staged = match changes {
+            [] => StagedShares::default(),
+            changes => self.write(number, changes)?,
+        };
         if needs_sync {
             self.sync()?;
             self.synced = number;
@@ -100,11 +122,34 @@ impl Engine {
         } else {
             self.presync.written(bytes);
         }
+        let asking = |keyspaces: &Keyspaces| keyspaces.asking(self.options.memtable_bytes);
+        self.asked = match self.keyspaces.as_ref().map_or(0, asking) {
+            0 => 0,
+            more => self.asked + more,
+        };
         self.last = number;
+        self.activity.note(bytes, staged.finished());
         if let Some(shares) = &mut self.shares {
             shares.apply(staged);
         }
         Ok(())
+    }
+
+    /// Writes a group that has a mark and nothing else.
+    pub(crate) fn commit_mark(&mut self) -> Result<(), StoreError> {
+        let number = self.last + 1;
+        self.write(number, &[])?;
+        self.last = number;
+        Ok(())
+    }
+
+    /// Refuses a group that there is no room for. Returns about how many bytes it writes.
+    fn check_room(&self, changes: &[Change]) -> Result<u64, StoreError> {
+        let checked = self.room.check(changes, self.unwritten_bytes());
+        if let (Err(_), Some(nudge)) = (&checked, &self.nudge) {
+            nudge.wake();
+        }
+        checked
     }
 
     /// Writes a group, as far as the operating system.
@@ -112,9 +157,6 @@ impl Engine {
         let Some(keyspaces) = &self.keyspaces else {
             return Err(self.closed());
         };
-        if changes.is_empty() {
-            return Ok(StagedShares::default());
-        }
         let shares = match &mut self.shares {
             Some(shares) => shares,
             none => none.insert(keyspaces.shares().map_err(|fault| fault.into_error(&self.dir))?),
@@ -156,7 +198,9 @@ impl Engine {
                 }
                 opened_again = true;
                 self.open()?;
-            } else if keyspaces.is_behind() {
+            } else if keyspaces.is_behind()
+                || self.asked > ASKED_MAX && keyspaces.asking(self.options.memtable_bytes) > 0
+            {
                 thread::sleep(PAUSE);
             } else {
                 break;
@@ -196,7 +240,7 @@ impl Engine {
             }
             ref error => fault::explain(error),
         };
-        self.outage = Some(Outage::new(why, self.last + 1, &mut self.backoff));
+        self.outage = Some(Outage::new(why, Some(self.last + 1), &mut self.backoff));
         let refused = StoreError { source: Some(Box::new(error)), ..self.closed() };
         // Where this fails, the next group tries again.
         let _ = self.open();
@@ -218,7 +262,13 @@ impl Engine {
 
     /// Puts what can be read of the database into a new one, and goes on with that.
     pub(crate) fn rebuild(&mut self, state: &mut StateFile) -> Result<(), StoreError> {
+        const PAUSE: Duration = Duration::from_millis(5);
+        // Whoever reclaims space comes to the end of it, and begins no more while this is locked.
+        while Arc::strong_count(&self.handles) > 1 {
+            thread::sleep(PAUSE);
+        }
         self.keyspaces = None;
+        self.witness.close();
         self.shares = None;
         let dir = PathBuf::from(&self.dir);
         let known = State { written: self.last, synced: self.synced, ..*state.state() };
@@ -262,7 +312,9 @@ impl Engine {
         if self.keyspaces.is_some() {
             return Ok(());
         }
-        if self.failed.is_some() || self.outage.as_ref().is_some_and(|outage| !outage.is_due()) {
+        let is_held = Arc::strong_count(&self.handles) > 1;
+        let is_early = self.outage.as_ref().is_some_and(|outage| !outage.is_due());
+        if self.failed.is_some() || is_held || is_early {
             return Err(self.closed());
         }
         let last = self.last;

@@ -129,6 +129,7 @@ impl Builder<'_> {
 
     fn finish(&mut self, session: SessionNumber, entry: FinishedEntry) {
         self.remove(&self.keyspaces.queues, key::entry(session, entry.seq));
+        self.group.shares.finish();
         match entry.shared {
             Some(number) => self.release(number),
             None => self.forget_apart(session, entry.seq),

@@ -21,7 +21,7 @@ mod batch;
 mod files;
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -32,9 +32,9 @@ pub(crate) use self::{
 };
 use self::{
     batch::{Batch, Batches},
-    files::{journals, truncate},
+    files::{allocated, journals, truncate},
 };
-use crate::{open_report::Cut, record::GroupMark};
+use crate::{format_file::sync_dir, open_report::Cut, record::GroupMark};
 
 /// What the journals of a directory hold, when nothing of it is in doubt.
 #[derive(Debug, Default)]
@@ -98,6 +98,29 @@ pub(crate) fn newest(database: &Path) -> Option<PathBuf> {
 pub(crate) fn behind(path: &Path) -> Option<PathBuf> {
     let number: u64 = path.file_stem()?.to_str()?.parse().ok()?;
     Some(path.with_file_name(format!("{}.jnl", number.checked_add(1)?)))
+}
+
+/// About what the journals take of the disk, in bytes: the engine makes them larger than what is in
+/// them.
+pub(crate) fn allocated_bytes(database: &Path) -> u64 {
+    journals(database).map_or(0, |paths| paths.iter().map(|path| allocated(path)).sum())
+}
+
+/// Begins an empty journal and removes those before it: all that they hold has to be in tables that
+/// are on the disk. The database has to be closed.
+pub(crate) fn renew(database: &Path) -> io::Result<()> {
+    wait_until_closed(&database.canonicalize()?);
+    let before = journals(database)?;
+    let Some(next) = before.last().and_then(|newest| behind(newest)) else { return Ok(()) };
+    // The newest journal is never removed, so there is a newer one first.
+    File::create(&next)?.sync_all()?;
+    sync_dir(database)?;
+    for path in before {
+        // The oldest first, and each for good: at no time there is a gap between two of them.
+        fs::remove_file(path)?;
+        sync_dir(database)?;
+    }
+    Ok(())
 }
 
 /// Takes a group off the end of the journals, if it is there: it was refused, but what was left of

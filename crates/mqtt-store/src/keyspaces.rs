@@ -3,10 +3,12 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
 };
 
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
+    AbstractTree, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
+    compaction::Leveled,
     config::{FilterPolicy, PinningPolicy},
 };
 
@@ -71,7 +73,12 @@ impl Kind {
     }
 }
 
+/// Files of large messages are no larger than this, in bytes, so that most of them are garbage as a
+/// whole some day, and little is moved at once where they are not.
+const BLOB_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
 /// An open database. The keyspaces come first, because they are dropped first.
+#[derive(Clone)]
 pub(crate) struct Keyspaces {
     /// The mark of the last group.
     pub(crate) marks: Keyspace,
@@ -114,7 +121,13 @@ impl Keyspaces {
         if database.keyspace_count() != 0 && database.keyspace_count() != KEYSPACES {
             return Err(fjall::Error::Unrecoverable);
         }
-        let plain = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+        // Small tables: a merge takes no more room at once than the reserve holds.
+        let merging = Arc::new(Leveled::default().with_table_target_size(options.memtable_bytes));
+        let plain = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(options.memtable_bytes)
+                .compaction_strategy(merging.clone())
+        };
         // Only messages are ever looked up one by one.
         let scanned = || plain().filter_policy(FilterPolicy::disabled());
         let messages = || {
@@ -123,7 +136,11 @@ impl Keyspaces {
                 .expect_point_read_hits(true)
                 .filter_block_pinning_policy(PinningPolicy::disabled())
                 .with_kv_separation(Some(
-                    KvSeparationOptions::default().separation_threshold(apart),
+                    KvSeparationOptions::default()
+                        .separation_threshold(apart)
+                        .file_target_size((options.memtable_bytes / 8).min(BLOB_FILE_BYTES_MAX))
+                        .staleness_threshold(0.15)
+                        .age_cutoff(0.25),
                 ))
         };
         Ok(Self {
@@ -153,18 +170,15 @@ impl Keyspaces {
         }
     }
 
-    /// The mark of the last group; that of no group if there was none.
-    pub(crate) fn mark(&self) -> Result<Option<GroupMark>, fjall::Error> {
-        let record = self.marks.get(MARK_KEY)?;
-        Ok(record.map_or(Some(GroupMark::default()), |record| GroupMark::decode(&record)))
+    /// All keyspaces; the marks come last.
+    pub(crate) const fn all(&self) -> [&Keyspace; KEYSPACES] {
+        let [a, b, c, d, e, f, g] = self.records();
+        [a, b, c, d, e, f, g, &self.marks]
     }
 
-    /// Whether more is waiting to be written out than a commit should find: the engine would make
-    /// it wait, and would wait for ever if the thread that writes it has died.
-    pub(crate) fn is_behind(&self) -> bool {
-        const SEALED_MAX: usize = 2;
-        const UNSORTED_MAX: usize = 16;
-        let all = [
+    /// All keyspaces but the marks.
+    pub(crate) const fn records(&self) -> [&Keyspace; KEYSPACES - 1] {
+        [
             &self.queues,
             &self.messages,
             &self.progress,
@@ -172,9 +186,29 @@ impl Keyspaces {
             &self.sessions,
             &self.subscriptions,
             &self.received,
-            &self.marks,
-        ];
-        all.iter().any(|keyspace| {
+        ]
+    }
+
+    /// The mark of the last group; that of no group if there was none.
+    pub(crate) fn mark(&self) -> Result<Option<GroupMark>, fjall::Error> {
+        let record = self.marks.get(MARK_KEY)?;
+        Ok(record.map_or(Some(GroupMark::default()), |record| GroupMark::decode(&record)))
+    }
+
+    /// How many keyspaces have more in memory than this, and so ask the engine to write it out with
+    /// each group.
+    pub(crate) fn asking(&self, memtable_bytes: u64) -> usize {
+        let is_large =
+            |keyspace: &&Keyspace| keyspace.tree.active_memtable().size() > memtable_bytes;
+        self.all().into_iter().filter(is_large).count()
+    }
+
+    /// Whether more is waiting to be written out than a commit should find: the engine would make
+    /// it wait, and would wait for ever if the thread that writes it has died.
+    pub(crate) fn is_behind(&self) -> bool {
+        const SEALED_MAX: usize = 2;
+        const UNSORTED_MAX: usize = 16;
+        self.all().iter().any(|keyspace| {
             keyspace.sealed_memtable_count() > SEALED_MAX
                 || keyspace.l0_table_count() > UNSORTED_MAX
         })

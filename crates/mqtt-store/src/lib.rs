@@ -68,8 +68,10 @@ mod place;
 mod presync;
 mod privacy;
 mod rebuild;
+mod reclaim;
 mod record;
 mod remains;
+mod renewal;
 mod room;
 mod scan;
 mod shares;
@@ -78,6 +80,7 @@ mod store;
 mod survey;
 mod tables;
 mod tools;
+mod usage;
 mod witness;
 
 pub use crate::{

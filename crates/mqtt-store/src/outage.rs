@@ -31,9 +31,9 @@ pub(crate) struct Backoff {
 
 impl Outage {
     /// Begins an outage. The first attempt is made at once, unless the one before was just now.
-    pub(crate) fn new(why: String, refused_group: u64, backoff: &mut Backoff) -> Self {
+    pub(crate) fn new(why: String, refused_group: Option<u64>, backoff: &mut Backoff) -> Self {
         let next_try = backoff.next_try();
-        Self { why, refused_group: Some(refused_group), next_try }
+        Self { why, refused_group, next_try }
     }
 
     /// Whether it is time to open the engine.
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_a_bound() {
         let mut backoff = Backoff::new();
-        let first = Outage::new("no descriptors".to_owned(), 1, &mut backoff);
+        let first = Outage::new("no descriptors".to_owned(), Some(1), &mut backoff);
         assert!(first.is_due(), "the first attempt is made at once");
         let pauses: Vec<_> = (0..8).map(|_| backoff.longer().as_millis()).collect();
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 8000, 8000, 8000]);
@@ -103,16 +103,16 @@ mod tests {
     #[test]
     fn an_engine_that_does_not_stay_well_is_left_alone_for_a_while() {
         let mut backoff = Backoff::new();
-        Outage::new("no descriptors".to_owned(), 1, &mut backoff);
+        Outage::new("no descriptors".to_owned(), Some(1), &mut backoff);
         backoff.opened();
-        assert!(!Outage::new("no descriptors".to_owned(), 1, &mut backoff).is_due());
+        assert!(!Outage::new("no descriptors".to_owned(), Some(1), &mut backoff).is_due());
         assert!(!backoff.pause.is_zero());
     }
 
     #[test]
     fn the_answer_says_what_is_missing() {
         let mut backoff = Backoff::new();
-        let error = Outage::new("no descriptors".to_owned(), 1, &mut backoff).error("/data");
+        let error = Outage::new("no descriptors".to_owned(), Some(1), &mut backoff).error("/data");
         assert_eq!(error.kind, StoreErrorKind::Full);
         assert!(error.what.contains("/data") && error.what.contains("no descriptors"));
     }

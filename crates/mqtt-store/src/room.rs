@@ -1,11 +1,14 @@
 //! The room on the file system.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use mqtt_session::{Change, StoreError, StoreErrorKind};
 
 /// Watches the room that is free where a store is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Room {
     dir: PathBuf,
     reserve_bytes: u64,
@@ -16,16 +19,21 @@ impl Room {
         Self { dir, reserve_bytes }
     }
 
-    /// Refuses a group that would leave too little room. Answers about how many bytes it writes.
-    pub(crate) fn check(&self, changes: &[Change]) -> Result<u64, StoreError> {
+    /// Refuses a group that would leave too little room, with so many bytes in memory that the engine
+    /// writes some time. Returns about how many bytes the group writes.
+    ///
+    /// New messages leave the reserve free, and room for what is still to be written: they are
+    /// written twice themselves, to the journal and to a table. All else may have what is left, so
+    /// that queues can be drained until the disk is full.
+    pub(crate) fn check(&self, changes: &[Change], unwritten: u64) -> Result<u64, StoreError> {
         let asked: u64 = changes.iter().map(size).sum();
         // Whoever cannot tell the room must go by what the writes say.
         let Ok(found) = self.look() else {
             return Ok(asked);
         };
-        let reserve = self.reserve_for(found, changes);
-        if found.free.saturating_sub(asked) < reserve {
-            return Err(self.full(found.free, reserve));
+        let needed = self.needed(found, changes, asked, unwritten);
+        if found.free < needed {
+            return Err(self.full(found.free, needed));
         }
         Ok(asked)
     }
@@ -37,10 +45,24 @@ impl Room {
         if found.free < reserve { Err(self.full(found.free, reserve)) } else { Ok(()) }
     }
 
-    /// What has to stay free when these changes are made. Messages may be refused first; who forgets
-    /// things makes room, and is refused last.
-    fn reserve_for(&self, found: Found, changes: &[Change]) -> u64 {
-        self.reserve(found) / changes.iter().map(share).min().unwrap_or(FORGETS)
+    fn needed(&self, found: Found, changes: &[Change], asked: u64, unwritten: u64) -> u64 {
+        if changes.iter().any(brings_messages) {
+            return self.reserve(found).saturating_add(2 * asked).saturating_add(unwritten);
+        }
+        asked.saturating_add(LAST_BYTES.min(self.reserve(found) / 16))
+    }
+
+    /// Whether there is less room than new messages leave free, or hardly more.
+    pub(crate) fn is_short(&self, unwritten: u64) -> bool {
+        self.look().is_ok_and(|found| {
+            let reserve = self.reserve(found);
+            found.free < (reserve + reserve / 16).saturating_add(unwritten)
+        })
+    }
+
+    /// What may be taken for rewriting tables: some is left for who drains queues meanwhile.
+    pub(crate) fn for_rewriting(&self) -> u64 {
+        self.look().map_or(0, |found| found.free.saturating_sub(self.reserve(found) / 8))
     }
 
     fn reserve(&self, found: Found) -> u64 {
@@ -72,6 +94,14 @@ impl Room {
     }
 }
 
+/// How large a table may be on the file system of a directory, if this is wanted: eight of them are no
+/// more than the reserve, which is what a merge may take.
+pub(crate) fn fitting(dir: &Path, wanted: u64) -> u64 {
+    const SMALLEST: u64 = 256 * 1024;
+    let room = Room::new(dir.to_owned(), 0);
+    room.look().map_or(wanted, |found| wanted.min((found.all / 32).max(SMALLEST)))
+}
+
 /// The room of a file system, in bytes.
 #[derive(Copy, Clone, Debug)]
 struct Found {
@@ -79,20 +109,11 @@ struct Found {
     all: u64,
 }
 
-/// A change that makes the store smaller leaves this part of the reserve free.
-const FORGETS: u64 = 4;
+/// So much stays free, in bytes, whatever is written.
+const LAST_BYTES: u64 = 256 * 1024;
 
-/// Which part of the reserve has to stay free when a change is made.
-fn share(change: &Change) -> u64 {
-    match change {
-        Change::Enqueue { .. } => 1,
-        Change::Session(_) | Change::Subscribe(_) | Change::Retain { message: Some(_), .. } => 2,
-        Change::Retain { message: None, .. }
-        | Change::End(_)
-        | Change::Unsubscribe { .. }
-        | Change::Progress { .. }
-        | Change::Received { .. } => FORGETS,
-    }
+fn brings_messages(change: &Change) -> bool {
+    matches!(change, Change::Enqueue { .. } | Change::Retain { message: Some(_), .. })
 }
 
 /// About what a change writes to the journal, in bytes.
@@ -103,7 +124,10 @@ fn size(change: &Change) -> u64 {
             (places.len() + 1) * RECORD + message.frames.len()
         }
         Change::Retain { message: Some(message), topic } => topic.len() + message.frames.len(),
-        Change::Session(session) => session.client_id.len() + RECORD,
+        Change::Session(session) => {
+            let will = session.will.as_ref().map_or(0, |will| will.message.frames.len());
+            session.client_id.len() + will + RECORD
+        }
         Change::Subscribe(subscription) => 2 * subscription.filter.len(),
         Change::Progress { finished, .. } => finished.len() * RECORD,
         _ => 0,
@@ -134,33 +158,23 @@ mod tests {
         Change::Enqueue { message, shared: None, places: Vec::new() }
     }
 
-    fn subscription() -> Change {
-        Change::Subscribe(mqtt_session::StoredSubscription {
-            session: SessionNumber(1),
-            filter: "a".into(),
-            options: mqtt_packet::QoS::AtLeastOnce.into(),
-            identifier: None,
-        })
-    }
-
     fn less() -> Change {
         let progress = Progress::default();
         Change::Progress { session: SessionNumber(1), progress, finished: Vec::new() }
     }
 
     #[test]
-    fn messages_are_refused_first_and_who_forgets_things_last() {
-        let found = Found { free: 0, all: 10_000 };
-        let reserve = |changes: &[Change]| room(100).reserve_for(found, changes);
-        assert_eq!(reserve(&[less(), subscription(), messages()]), 100);
-        assert_eq!(reserve(&[less(), subscription()]), 50);
-        assert_eq!(reserve(&[less()]), 25);
-        assert_eq!(reserve(&[]), 25);
+    fn messages_leave_the_reserve_free_and_who_forgets_things_may_have_it() {
+        let found = Found { free: 0, all: 10_000_000 };
+        let needed = |changes: &[Change]| room(1_600_000).needed(found, changes, 10, 500);
+        assert_eq!(needed(&[less(), messages()]), 1_600_000 + 2 * 10 + 500);
+        assert_eq!(needed(&[less()]), 10 + 100_000);
+        assert_eq!(needed(&[]), 10 + 100_000);
     }
 
     #[test]
     fn a_small_file_system_is_not_all_reserve() {
         let found = Found { free: 0, all: 1000 };
-        assert_eq!(room(u64::MAX).reserve_for(found, &[messages()]), 250);
+        assert_eq!(room(u64::MAX).reserve(found), 250);
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Shares {
 pub(crate) struct StagedShares {
     shared: HashMap<u64, u32>,
     apart: HashMap<(SessionNumber, u64), bool>,
+    /// Entries of queues that are finished.
+    finished: u64,
 }
 
 impl Shares {
@@ -50,6 +52,16 @@ impl Shares {
 }
 
 impl StagedShares {
+    /// Counts an entry that is finished.
+    pub(crate) fn finish(&mut self) {
+        self.finished += 1;
+    }
+
+    /// How many entries are finished.
+    pub(crate) const fn finished(&self) -> u64 {
+        self.finished
+    }
+
     /// Counts entries that share a message.
     pub(crate) fn share(&mut self, base: &Shares, number: u64, places: usize) {
         let count = self.count(base, number);

@@ -1,6 +1,6 @@
 //! The store: opening it, and what it does when something fails.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
 use mqtt_session::{
     Change, ClockMark, Level, QueuedMessage, SessionNumber, SessionStore, StoreError,
@@ -21,7 +21,9 @@ use crate::{
     place::Place,
     privacy::{self, PrivacyError},
     rebuild,
+    reclaim::Reclaimer,
     record::GroupMark,
+    room,
     scan::Bookmark,
     state_file::{self, Found, State, StateFile},
 };
@@ -36,7 +38,8 @@ pub(crate) const UNFINISHED: &str = "db.new";
 ///
 /// The directory is locked while the store is open. Dropping the store closes it in order.
 pub struct Store {
-    engine: Mutex<Engine>,
+    engine: Arc<Mutex<Engine>>,
+    reclaimer: Reclaimer,
     /// Locked after `engine`, or without it.
     state: Mutex<StateFile>,
     report: OpenReport,
@@ -51,7 +54,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, mut options: StoreOptions) -> Result<Self, OpenError> {
         privacy::make(dir, is_ours).map_err(|error| privacy_error(dir, error))?;
         let lock = LockFile::lock(dir)?;
         let found = state_file::read(dir).map_err(|source| OpenError::Io {
@@ -59,6 +62,7 @@ impl Store {
             path: dir.join(state_file::NAME),
             source,
         })?;
+        options.memtable_bytes = room::fitting(dir, options.memtable_bytes);
         let (created, had_format) = prepare(dir, &options, found)?;
         privacy::tighten(dir, is_ours).map_err(|error| privacy_error(dir, error))?;
         let database = dir.join(DATABASE);
@@ -91,9 +95,12 @@ impl Store {
         })?;
         let unknown = had_format && !matches!(found, Found::State(_));
         let report = OpenReport { created, groups: last.number, cut: checked.cut, unknown };
+        let period = options.reclaim_every;
         let engine =
             Engine::new(dir.to_owned(), database, keyspaces, last, place, findings, options);
-        Ok(Self { engine: Mutex::new(engine), state: Mutex::new(state), report, _lock: lock })
+        let engine = Arc::new(Mutex::new(engine));
+        let reclaimer = Reclaimer::start(&engine, period);
+        Ok(Self { engine, reclaimer, state: Mutex::new(state), report, _lock: lock })
     }
 
     /// What was found when the store was opened.
@@ -161,6 +168,11 @@ impl SessionStore for Store {
         committed.map(drop)
     }
 
+    fn takes_messages(&self) -> bool {
+        let mut engine = self.engine.lock();
+        engine.open().is_ok() && !engine.is_short()
+    }
+
     fn read(
         &self,
         session: SessionNumber,
@@ -195,7 +207,9 @@ impl Drop for Store {
     /// What was only handed to the operating system is brought to the disk, so that the next start
     /// knows what has to be there.
     fn drop(&mut self) {
-        let engine = self.engine.get_mut();
+        // Whoever reclaims space has the engine as well.
+        self.reclaimer.stop(&self.engine);
+        let engine = &mut *self.engine.lock();
         let is_synced = engine.last == engine.synced
             || engine.failed.is_none() && engine.place.check().is_ok() && engine.sync().is_ok();
         let state = self.state.get_mut();

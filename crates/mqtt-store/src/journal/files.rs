@@ -26,6 +26,19 @@ pub(crate) fn number(path: &Path) -> Option<u64> {
     path.file_stem().and_then(|stem| stem.to_str()?.parse().ok())
 }
 
+/// What a file takes of the disk, in bytes; 0 if nobody can tell.
+pub(super) fn allocated(path: &Path) -> u64 {
+    let Ok(found) = fs::metadata(path) else { return 0 };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        const BLOCK_BYTES: u64 = 512;
+        found.blocks().saturating_mul(BLOCK_BYTES)
+    }
+    #[cfg(not(unix))]
+    found.len()
+}
+
 /// Cuts a file, for good.
 pub(super) fn truncate(path: &Path, len: u64) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;

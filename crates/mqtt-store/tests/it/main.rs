@@ -15,3 +15,5 @@ mod integrity;
 mod model;
 mod opening;
 mod room;
+#[cfg(unix)]
+mod space;

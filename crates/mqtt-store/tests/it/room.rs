@@ -20,19 +20,22 @@ fn kind(result: Result<(), StoreError>) -> Result<(), StoreErrorKind> {
 }
 
 /// A small file system in memory, where mounting is permitted.
-struct SmallDisk(Scratch);
+pub(crate) struct SmallDisk(Scratch);
 
 impl SmallDisk {
-    fn mount(mib: u32) -> Option<Self> {
+    pub(crate) fn mount(mib: u32) -> Option<Self> {
         let scratch = Scratch::new();
         fs::create_dir_all(scratch.path()).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "none"]).arg(scratch.path());
         let status = mount.stderr(Stdio::null()).status().ok()?;
+        if !status.success() {
+            eprintln!("skipped: a small disk cannot be mounted here, which takes root");
+        }
         status.success().then_some(Self(scratch))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
