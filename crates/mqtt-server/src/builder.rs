@@ -102,7 +102,8 @@ impl ServerBuilder {
     /// Listens on an address; may be called several times. `tcp://HOST:PORT` takes MQTT as it is,
     /// `ws://HOST:PORT/PATH` in WebSocket messages, at this path and those of
     /// [`websocket_paths`](Self::websocket_paths); without a path at `/mqtt` and `/`. Port 0 takes a
-    /// free one; see [`Server::local_addrs`].
+    /// free one; see [`Server::local_addrs`]. Addresses of WebSocket that differ in their paths alone
+    /// are one listener, under the first of them.
     ///
     /// A name is listened on at all its addresses that the machine has, `localhost` over IPv4 and
     /// IPv6. An address of IPv6 takes no connections over IPv4: for both, name both `0.0.0.0` and
@@ -190,8 +191,8 @@ impl ServerBuilder {
     /// An address is bad or taken, or the session store cannot be read.
     pub async fn bind(self) -> Result<Server, BindError> {
         let mut listeners = Vec::with_capacity(self.listen.len());
-        for address in &self.listen {
-            listeners.extend(bind(address, &self.websocket).await?);
+        for door in doors(&self.listen, &self.websocket)? {
+            listeners.extend(bind(door).await?);
         }
         let clock = Clock::new(self.store.as_ref().and_then(|store| store.clock()));
         let limits = self.limits;
@@ -221,9 +222,33 @@ impl ServerBuilder {
     }
 }
 
-async fn bind(address: &str, options: &WebSocketOptions) -> Result<Vec<Listener>, BindError> {
-    let (transport, place) = parse(address, options)
-        .map_err(|why| BindError::Address { address: address.to_owned(), why })?;
+/// What is spoken at a place.
+struct Door<'a> {
+    address: &'a str,
+    transport: Transport,
+    place: &'a str,
+}
+
+/// The addresses, those of WebSocket that differ in their paths alone as one.
+fn doors<'a>(listen: &'a [String], options: &WebSocketOptions) -> Result<Vec<Door<'a>>, BindError> {
+    let mut doors: Vec<Door<'_>> = Vec::with_capacity(listen.len());
+    for address in listen {
+        let (transport, place) = parse(address, options)
+            .map_err(|why| BindError::Address { address: address.to_owned(), why })?;
+        let is_fixed = !place.ends_with(":0");
+        let known = doors.iter_mut().find(|door| is_fixed && door.place == place);
+        match (known.map(|door| &mut door.transport), &transport) {
+            (Some(Transport::WebSocket(known)), Transport::WebSocket(more)) => {
+                Arc::make_mut(known).paths.extend(more.paths.iter().cloned());
+            }
+            _ => doors.push(Door { address, transport, place }),
+        }
+    }
+    Ok(doors)
+}
+
+async fn bind(door: Door<'_>) -> Result<Vec<Listener>, BindError> {
+    let Door { address, transport, place } = door;
     let listen = |source| BindError::Listen { address: address.to_owned(), source };
     let name: Arc<str> = address.into();
     let sockets = open::listeners(place).await.map_err(listen)?.into_iter();

@@ -7,7 +7,7 @@ mod memory;
 mod room;
 mod storage;
 
-use std::{io, process::ExitCode, thread};
+use std::{io, net::SocketAddr, process::ExitCode, thread};
 
 use mqtt_server::{BindError, Server, ServerHandle, ShutdownReport, VitalTask};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -43,11 +43,11 @@ async fn serve(arguments: &ServeArgs, descriptors: Descriptors) -> Result<ExitCo
         Failure::new(format!("the operating system does not say where it listens: {error}"))
     })?;
     access::check_exposure(arguments, &addresses)?;
-    let given = |name| arguments.listen.iter().find(|given| given.to_string() == name);
-    let listed: Vec<_> = server
-        .listener_names()
-        .zip(&addresses)
-        .filter_map(|(name, bound)| Some(given(name)?.display(bound)))
+    let bound: Vec<_> = server.listener_names().map(str::to_owned).zip(addresses).collect();
+    let listed: Vec<_> = arguments
+        .listen
+        .iter()
+        .flat_map(|given| displays(given, &arguments.listen, &bound))
         .collect();
     // None of these ever ends, unless it panics.
     let mut helpers = JoinSet::new();
@@ -67,6 +67,23 @@ async fn serve(arguments: &ServeArgs, descriptors: Descriptors) -> Result<ExitCo
     store.close().await;
     cli::tell(&format_args!("{}", summary(&report, arguments.storage.in_memory)));
     verdict(report.died, lost_helper)
+}
+
+/// An address with the numbers that it is bound to. One of WebSocket may share the socket of another
+/// that has another path.
+fn displays(
+    given: &ListenAddress,
+    all: &[ListenAddress],
+    bound: &[(String, SocketAddr)],
+) -> Vec<String> {
+    let shares = |other: &&ListenAddress| {
+        let kind = |address: &ListenAddress| address.websocket.is_some();
+        (&other.host, other.port, kind(other)) == (&given.host, given.port, kind(given))
+    };
+    let names = [given].into_iter().chain(all.iter().filter(shares)).map(ToString::to_string);
+    let sockets = |name: String| bound.iter().filter(move |(bound, _)| *bound == name);
+    let found = names.map(|name| sockets(name).collect::<Vec<_>>()).find(|found| !found.is_empty());
+    found.into_iter().flatten().map(|(_, address)| given.display(address)).collect()
 }
 
 /// How a process ends that nobody may have told to: not well, if a part panicked without which the

@@ -2,11 +2,11 @@
 //!
 //! Hashing a password takes tens of milliseconds by design, and who sends a wrong one pays the price
 //! of a packet for it. So logins take turns: networks, within a network its addresses, within an
-//! address the user names that come from there, and within these who came first. An address with a
-//! login that failed lately goes behind those without; among these the network that came last is
-//! first, so that a crowd of networks that nobody has heard of does not stand before who comes next.
-//! Who waits is bounded, and beyond the bounds refused. So a right login comes in beside any number of
-//! wrong ones from elsewhere.
+//! address the user names that come from there. An address with a login that failed lately goes behind
+//! those without. Whoever comes last is first, everywhere: then a crowd that was there before does not
+//! stand before who comes next, and those who have waited for longest, and may have given up, wait on
+//! until they are refused. Who waits is bounded as well. So a right login comes in beside any number
+//! of wrong ones.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -192,7 +192,7 @@ impl State {
         let (sender, receiver) = oneshot::channel();
         let has_failed = self.failures.get(&address, now).is_some();
         let line = if has_failed { &mut self.failing } else { &mut self.clean };
-        line.push(&path, Ticket { id: self.last_id, sender }, !has_failed);
+        line.push(&path, Ticket { id: self.last_id, sender });
         Ok((self.last_id, receiver))
     }
 
@@ -254,7 +254,7 @@ struct Ticket {
     sender: oneshot::Sender<Turn>,
 }
 
-/// A line in which those who stand for one part of a path take turns; at its end, who came first.
+/// A line in which those who stand for one part of a path take turns; at its end, who came last.
 #[derive(Default)]
 struct Line {
     /// The parts that have somebody waiting, the next one in front.
@@ -268,19 +268,16 @@ impl Line {
         self.order.is_empty() && self.tickets.is_empty()
     }
 
-    /// Puts somebody in line; a part that nobody stood for yet goes to the front, or to the back.
-    fn push(&mut self, path: &[u128], ticket: Ticket, to_front: bool) {
+    /// Puts somebody in line; a part that nobody stood for yet goes to the front.
+    fn push(&mut self, path: &[u128], ticket: Ticket) {
         let Some((part, rest)) = path.split_first() else {
-            return self.tickets.push_back(ticket);
+            return self.tickets.push_front(ticket);
         };
         let line = self.parts.entry(*part).or_insert_with(|| {
-            match to_front {
-                true => self.order.push_front(*part),
-                false => self.order.push_back(*part),
-            }
+            self.order.push_front(*part);
             Self::default()
         });
-        line.push(rest, ticket, false);
+        line.push(rest, ticket);
     }
 
     fn pop(&mut self) -> Option<Ticket> {
@@ -361,7 +358,7 @@ mod tests {
             (there, "c1"),
         ];
         let order = order(&turns(|_| {}), &logins).await;
-        assert_eq!(order, ["c1", "a1", "c1", "b1", "a2", "b1", "a1", "a1"]);
+        assert_eq!(order, ["c1", "b1", "c1", "a2", "b1", "a1", "a1", "a1"]);
     }
 
     #[tokio::test]

@@ -246,7 +246,7 @@ pub(crate) struct ListenAddress {
     /// Without the brackets of an IPv6 address.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// The path of a WebSocket listener, with its slash; `None` for TCP.
+    /// The path of a WebSocket listener, with its slash, and empty if none is given; `None` for TCP.
     pub(crate) websocket: Option<String>,
 }
 
@@ -270,15 +270,16 @@ impl FromStr for ListenAddress {
         };
         let (host, port) = url::host_and_port(place)?;
         let port = port.ok_or("there is no port in it; use tcp://HOST:PORT, such as :1883")?;
-        let path = if path.len() > 1 { path } else { url::WEBSOCKET_PATH };
+        let path = if path.len() > 1 { path } else { "" };
         Ok(Self { host, port, websocket: is_websocket.then(|| path.to_owned()) })
     }
 }
 
 impl ListenAddress {
-    /// The address that `bound` is the numbers of.
+    /// The address that `bound` is the numbers of, as clients are given it.
     pub(crate) fn display(&self, bound: &impl fmt::Display) -> String {
         match &self.websocket {
+            Some(path) if path.is_empty() => format!("ws://{bound}{}", url::WEBSOCKET_PATH),
             Some(path) => format!("ws://{bound}{path}"),
             None => format!("tcp://{bound}"),
         }
@@ -291,7 +292,10 @@ impl fmt::Display for ListenAddress {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),
         };
-        f.write_str(&self.display(&place))
+        match &self.websocket {
+            Some(path) => write!(f, "ws://{place}{path}"),
+            None => write!(f, "tcp://{place}"),
+        }
     }
 }
 
@@ -306,7 +310,8 @@ mod tests {
             ("localhost:0", "tcp://localhost:0"),
             ("[::1]:1883", "tcp://[::1]:1883"),
             ("mqtt://[::]:1883", "tcp://[::]:1883"),
-            ("ws://[::1]:8083", "ws://[::1]:8083/mqtt"),
+            ("ws://[::1]:8083", "ws://[::1]:8083"),
+            ("ws://[::1]:8083/", "ws://[::1]:8083"),
             ("ws://localhost:8083/a/b", "ws://localhost:8083/a/b"),
         ] {
             let address: ListenAddress = text.parse().unwrap();
