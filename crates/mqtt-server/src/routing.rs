@@ -63,6 +63,14 @@ pub trait Routing: Send + Sync {
     /// Removes a subscription. Answers whether there was one.
     fn unsubscribe(&self, subscriber: SubscriberId, filter: SubscriptionFilter<'_>) -> bool;
 
+    /// Removes subscriptions of a subscriber that is over: whatever [`Routing::matches`] finds of it
+    /// is passed over. So [`Routing::generation`] does not have to change.
+    fn forget(&self, subscriber: SubscriberId, filters: &[SubscriptionFilter<'_>]) {
+        for filter in filters {
+            self.unsubscribe(subscriber, *filter);
+        }
+    }
+
     /// Adds all subscriptions that match `topic` to `matches`.
     fn matches(&self, topic: TopicNameRef<'_>, matches: &mut Matches);
 
@@ -80,6 +88,9 @@ pub trait Routing: Send + Sync {
     /// How many subscriptions there are.
     fn subscriptions(&self) -> usize;
 }
+
+/// So many subscriptions are removed under one lock.
+const FORGOTTEN: usize = 16;
 
 /// Keeps subscriptions in memory, in the trees of `mqtt-topics`.
 #[derive(Default)]
@@ -138,13 +149,18 @@ impl Routing for MemoryRouting {
     }
 
     fn unsubscribe(&self, subscriber: SubscriberId, filter: SubscriptionFilter<'_>) -> bool {
-        let mut tables = self.tables.write();
-        let existed = match filter.share {
-            None => tables.direct.remove(filter.filter, &subscriber).is_some(),
-            Some(_) => tables.leave(subscriber, filter),
-        };
+        let existed = self.tables.write().remove(subscriber, filter);
         self.generation.fetch_add(1, Ordering::Release);
         existed
+    }
+
+    fn forget(&self, subscriber: SubscriberId, filters: &[SubscriptionFilter<'_>]) {
+        for few in filters.chunks(FORGOTTEN) {
+            let mut tables = self.tables.write();
+            for filter in few {
+                tables.remove(subscriber, *filter);
+            }
+        }
     }
 
     fn matches(&self, topic: TopicNameRef<'_>, matches: &mut Matches) {
@@ -177,6 +193,13 @@ impl Routing for MemoryRouting {
 }
 
 impl Tables {
+    fn remove(&mut self, subscriber: SubscriberId, filter: SubscriptionFilter<'_>) -> bool {
+        match filter.share {
+            None => self.direct.remove(filter.filter, &subscriber).is_some(),
+            Some(_) => self.leave(subscriber, filter),
+        }
+    }
+
     fn join(
         &mut self,
         subscriber: SubscriberId,

@@ -217,10 +217,11 @@ impl Server {
         let connections = broker.connections.load(Ordering::Relaxed);
         let _ = self.stop.send(true);
         self.shared.stopping.notify_waiters();
-        for slot in broker.registry.all() {
-            if slot.lock().inbox.is_online() {
+        for slots in broker.registry.all().chunks(WOKEN) {
+            for slot in slots.iter().filter(|slot| slot.lock().inbox.is_online()) {
                 slot.ask_to_leave(Cause::Stopping, None);
             }
+            tokio::task::yield_now().await;
         }
         let deadline = Duration::from_millis(broker.limits.shutdown_millis);
         let deadline = tokio::time::Instant::now() + deadline;
@@ -352,7 +353,8 @@ async fn housekeep(shared: Arc<Shared>) {
         let woken = std::future::poll_fn(|cx| {
             let mut housekeeper = shared.broker.schedule.housekeeper.lock();
             let earlier = shared.broker.schedule.next();
-            if earlier.is_some_and(|at| next.is_none_or(|next| at < next)) {
+            let is_earlier = earlier.is_some_and(|at| next.is_none_or(|next| at < next));
+            if is_earlier || shared.broker.has_leftovers() {
                 return Poll::Ready(());
             }
             *housekeeper = Some(cx.waker().clone());
@@ -388,7 +390,7 @@ async fn report(shared: Arc<Shared>) {
     let mut log = ticks(Duration::from_millis(log_limit::WINDOW_MILLIS));
     loop {
         tokio::select! {
-            _ = sys.tick(), if secs > 0 => shared.broker.publish_sys(shared.clock.now()),
+            _ = sys.tick(), if secs > 0 => publish_sys(&shared).await,
             _ = log.tick() => {
                 let now = shared.clock.now();
                 shared.broker.log_limit.say_left_out(now, log_limit::WINDOW_MILLIS);
@@ -403,6 +405,21 @@ async fn watch_memory(shared: Arc<Shared>) {
         let level = shared.broker.watch_memory();
         let pause = if level == MemoryLevel::Fine { 500 } else { 250 };
         tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+/// Publishes `$SYS`: adds the sessions up a page at a time, others in between.
+async fn publish_sys(shared: &Shared) {
+    let totals = loop {
+        match shared.broker.sum_some() {
+            Some(totals) => break totals,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let now = shared.clock.now();
+    for value in shared.broker.sys_values(&totals, now) {
+        shared.broker.publish_sys_value(&value, now);
+        tokio::task::yield_now().await;
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     login::Admitted,
     memory::MemoryLevel,
     slot::{Slot, SlotState},
+    work::Work,
 };
 
 /// So many sessions end for one newcomer at most: others may take the room that they leave.
@@ -131,7 +132,8 @@ impl Broker {
             if state.is_abandoned(epoch) { state.will.take() } else { None }
         };
         if let Some(will) = will {
-            self.publish_will(slot, &will.0.published(now), now, &mut transaction);
+            let mut work = Work::default();
+            self.publish_will(slot, &will.0.published(now), &mut work, now, &mut transaction);
         }
         self.append(transaction, now);
         let ticket = self.end_abandoned(slot, epoch);

@@ -23,10 +23,19 @@ use super::{
     registry::Registry,
     schedule::{Due, Schedule},
     slot::{Slot, SlotState},
+    sweep::Sweep,
     traffic::Traffic,
     work::Work,
 };
 use crate::{durability::Durability, limits::Limits, retained::Retained, routing::Routing};
+
+/// So many sessions are added up in one go, and what else is on their page.
+const SUMMED: usize = 512;
+
+/// What an entry of the schedule costs, and the end of a session with its first subscriptions, in
+/// steps.
+const ENTRY_STEPS: usize = 4;
+const END_STEPS: usize = 256;
 
 /// The state that the connections of a server share. It does no I/O and reads no clock.
 pub(crate) struct Broker {
@@ -65,7 +74,8 @@ pub(crate) struct Broker {
     /// How much memory is left.
     pub(crate) memory: Memory,
     /// What sessions that have ended leave behind.
-    retired: Mutex<Totals>,
+    retired: Mutex<Retired>,
+    pub(super) sweep: Sweep,
 }
 
 /// What went through the whole server.
@@ -76,6 +86,20 @@ pub struct Totals {
     /// What became of the copies of messages for receivers. Replays of retained messages are in it
     /// too.
     pub ledger: Ledger,
+}
+
+/// What sessions that have ended leave behind.
+#[derive(Default)]
+struct Retired {
+    totals: Totals,
+    /// A sum over all sessions, while one is made.
+    sum: Option<Sum>,
+}
+
+/// A sum over all sessions, up to a page of them.
+struct Sum {
+    page: usize,
+    totals: Totals,
 }
 
 /// Everything that the embedder chooses.
@@ -129,6 +153,7 @@ impl Broker {
             identities: AtomicU64::new(0),
             memory: parts.memory,
             retired: Mutex::default(),
+            sweep: Sweep::default(),
         }
     }
 
@@ -195,15 +220,9 @@ impl Broker {
             left = Totals { ledger: state.inbox.ledger(), traffic: state.take_traffic() };
             (std::mem::take(&mut state.subscriptions), waiting)
         };
-        {
-            let mut retired = self.retired.lock();
-            retired.ledger += left.ledger;
-            retired.traffic += left.traffic;
-        }
+        self.retire(slot, left);
         self.registry.remove(slot);
-        for (filter, _) in subscriptions.iter() {
-            self.unroute(slot, filter);
-        }
+        self.unroute_all(slot, subscriptions.into_filters());
         let mut transaction = Transaction::new();
         if let Some(number) = slot.number {
             transaction.add(Entry::End(number), Level::Memory);
@@ -239,30 +258,71 @@ impl Broker {
 
     /// Counts messages that no session of a client published.
     pub(crate) fn count(&self, traffic: Traffic) {
-        self.retired.lock().traffic += traffic;
+        self.retired.lock().totals.traffic += traffic;
     }
 
     /// What went through so far: of all sessions, those that ended and those that are there.
     pub(crate) fn totals(&self) -> Totals {
-        let mut totals = *self.retired.lock();
-        if let Some(journal) = &self.journal {
-            totals.ledger += journal.lost();
-        }
-        for slot in self.registry.all() {
-            let state = slot.lock();
-            if !state.ended {
-                totals.ledger += state.inbox.ledger();
-                totals.traffic += state.traffic();
-            }
+        let mut totals = self.totals_without_sessions();
+        for slots in (0..).map_while(|page| self.registry.page(page)) {
+            totals.add_up(&slots);
         }
         totals
     }
 
-    /// Works off what is due: wills whose delay has run out, sessions that have expired. Answers
-    /// when to come back.
+    fn totals_without_sessions(&self) -> Totals {
+        let mut totals = self.retired.lock().totals;
+        if let Some(journal) = &self.journal {
+            totals.ledger += journal.lost();
+        }
+        totals
+    }
+
+    /// Adds some sessions up each time it is called; returns the sum when it is done. A session that
+    /// ends meanwhile is counted once.
+    pub(crate) fn sum_some(&self) -> Option<Totals> {
+        let fresh = self.totals_without_sessions();
+        let mut page = {
+            let mut retired = self.retired.lock();
+            retired.sum.get_or_insert(Sum { page: 0, totals: fresh }).page
+        };
+        let mut count = 0;
+        while count < SUMMED {
+            let slots = self.registry.page(page);
+            let mut part = Totals::default();
+            part.add_up(slots.as_deref().unwrap_or_default());
+            let mut retired = self.retired.lock();
+            let Some(slots) = slots else { return retired.sum.take().map(|sum| sum.totals) };
+            let sum = retired.sum.as_mut()?;
+            sum.totals.add(part);
+            page += 1;
+            sum.page = page;
+            count += slots.len();
+        }
+        None
+    }
+
+    /// A session ends, or its connection: what it counted is kept here from now on.
+    pub(crate) fn retire(&self, slot: &Slot, left: Totals) {
+        let page = self.registry.page_of(slot);
+        let mut retired = self.retired.lock();
+        retired.totals.add(left);
+        // Where the sum has not come to its page yet, it would miss it.
+        if let Some(sum) = retired.sum.as_mut().filter(|sum| page >= sum.page) {
+            sum.totals.add(left);
+        }
+    }
+
+    /// Works off what is due: wills whose delay has run out, sessions that have expired; and a page of
+    /// what others left behind. Stops when it has done as much as a turn has room for. Returns when to
+    /// come back.
     pub(crate) fn handle_timeout(self: &Arc<Self>, now: Time) -> Option<Time> {
-        for entry in self.schedule.due(now) {
+        let mut work = Work::default();
+        while !work.is_over() {
+            let Some(entry) = self.schedule.next_due(now) else { break };
+            work.spend(ENTRY_STEPS);
             let Due::Session(epoch) = entry.what else {
+                work.spend(END_STEPS);
                 self.expire_messages(&entry.slot, now);
                 continue;
             };
@@ -278,13 +338,15 @@ impl Broker {
                 (will, expired)
             };
             if let Some(will) = will {
-                self.publish_late_will(&entry.slot, &will.0, now);
+                self.publish_late_will(&entry.slot, &will.0, &mut work, now);
             }
             if expired {
+                work.spend(END_STEPS);
                 self.end_abandoned(&entry.slot, epoch);
             }
         }
-        self.schedule.next()
+        self.sweep();
+        if self.has_leftovers() { Some(now) } else { self.schedule.next() }
     }
 
     /// Puts a deadline of a session on the schedule.
@@ -293,9 +355,9 @@ impl Broker {
     }
 
     /// Publishes a will whose delay is over: the store forgets it as it takes the message.
-    fn publish_late_will(&self, slot: &Arc<Slot>, will: &WillRequest, now: Time) {
+    fn publish_late_will(&self, slot: &Arc<Slot>, will: &WillRequest, work: &mut Work, now: Time) {
         let mut transaction = Transaction::new();
-        self.publish_will(slot, &will.published(now), now, &mut transaction);
+        self.publish_will(slot, &will.published(now), work, now, &mut transaction);
         if let (Some(journal), Some(number)) = (&self.journal, slot.number) {
             let (expiry_secs, expires_at) = {
                 let state = slot.lock();
@@ -316,6 +378,7 @@ impl Broker {
         &self,
         slot: &Arc<Slot>,
         run: &Run,
+        work: &mut Work,
         now: Time,
         transaction: &mut Transaction,
     ) {
@@ -323,7 +386,7 @@ impl Broker {
         let mut traffic = Traffic { published: 1, ..Traffic::default() };
         let may_publish = self.may_publish(slot.subject(), topic, run.qos(), run.retain());
         if may_publish && !self.is_gone(&slot.identity) {
-            self.publish_into(Some(slot), run, now, &mut traffic, transaction);
+            self.publish_into(Some(slot), run, now, &mut traffic, transaction, work);
         } else {
             traffic.denied += 1;
             tracing::warn!(client_id = ?slot.client_id, topic = ?run.topic(), "a will was not permitted");
@@ -341,7 +404,8 @@ impl Broker {
         traffic: &mut Traffic,
     ) -> ReasonCode {
         let mut transaction = Transaction::new();
-        let reason = self.publish_into(publisher, run, now, traffic, &mut transaction);
+        let reason =
+            self.publish_into(publisher, run, now, traffic, &mut transaction, &mut Work::default());
         self.append(transaction, now);
         reason
     }
@@ -353,6 +417,7 @@ impl Broker {
         now: Time,
         traffic: &mut Traffic,
         transaction: &mut Transaction,
+        work: &mut Work,
     ) -> ReasonCode {
         if run.retain() && self.retain(run, transaction).is_err() {
             return ReasonCode::QUOTA_EXCEEDED;
@@ -360,9 +425,9 @@ impl Broker {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else {
             return ReasonCode::TOPIC_NAME_INVALID;
         };
-        let mut work = Work::default();
-        let receivers = self.receivers(publisher.map(|slot| slot.id), topic, &mut work);
-        let mut behind = super::pressure::Behind::default();
+        let receivers = self.receivers(publisher.map(|slot| slot.id), topic, work);
+        work.spend(receivers.steps(1));
+        let mut behind = super::behind::Behind::default();
         self.hand_out(run, &receivers, now, traffic, &mut behind, transaction)
     }
 }
@@ -378,6 +443,24 @@ fn is_bridge_state(topic: &str, client_id: &str) -> bool {
 /// Whether a topic is the server's own.
 pub(crate) fn is_sys(topic: &str) -> bool {
     topic == "$SYS" || topic.starts_with("$SYS/")
+}
+
+impl Totals {
+    fn add(&mut self, other: Self) {
+        self.ledger += other.ledger;
+        self.traffic += other.traffic;
+    }
+
+    /// Adds what these sessions counted, unless they have ended.
+    fn add_up(&mut self, slots: &[Arc<Slot>]) {
+        for slot in slots {
+            let state = slot.lock();
+            if !state.ended {
+                self.ledger += state.inbox.ledger();
+                self.traffic += state.traffic();
+            }
+        }
+    }
 }
 
 /// The number of connections, kept right whatever way one ends.

@@ -720,6 +720,7 @@ impl Connection {
             }
         }
         self.endpoint.shrink();
+        self.pressure.shrink(self.now);
         self.taken = None;
         true
     }
@@ -742,7 +743,9 @@ impl Connection {
         }
         let Stage::Open(client) = std::mem::replace(&mut self.stage, over) else { return };
         let pressure = std::mem::take(&mut self.pressure);
-        self.backlog = None;
+        if let Some(backlog) = self.backlog.take() {
+            self.broker.drop_backlog(backlog);
+        }
         self.routes = None;
         let Client { slot, epoch, will, expiry_secs, opening, .. } = *client;
         let (session, done) = self.endpoint.take_session().unwrap_or_default();

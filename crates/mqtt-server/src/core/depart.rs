@@ -7,9 +7,10 @@ use mqtt_session::{
 };
 
 use super::{
-    broker::Broker,
+    broker::{Broker, Totals},
     journal::{Entry, Transaction, Unsettled},
     slot::{Report, Slot},
+    work::Work,
 };
 
 /// What is left of a connection.
@@ -43,7 +44,8 @@ impl Broker {
         let waits = delay_secs > 0;
         let (later, at_once) = if waits { (will, None) } else { (None, will) };
         if let Some(will) = at_once {
-            self.publish_will(slot, &will.published(now), now, &mut transaction);
+            let mut work = Work::default();
+            self.publish_will(slot, &will.published(now), &mut work, now, &mut transaction);
         }
         if expiry_secs > 0
             && let (Some(journal), Some(number)) = (&self.journal, slot.number)
@@ -87,7 +89,7 @@ impl Broker {
             let deadlines = [state.will.as_ref().map(|will| will.1), state.expires_at];
             (state.take_waiting(), deadlines)
         };
-        self.count(traffic);
+        self.retire(slot, Totals { traffic, ..Totals::default() });
         if expiry_secs == 0 {
             self.end_abandoned(slot, epoch);
         } else {

@@ -5,6 +5,7 @@
 
 mod arrive;
 mod backlog;
+mod behind;
 pub(crate) mod broker;
 pub(crate) mod cause;
 pub(crate) mod connection;
@@ -29,6 +30,7 @@ mod schedule;
 pub(crate) mod slot;
 mod subscribe;
 mod subscriptions;
+mod sweep;
 pub(crate) mod sys;
 pub(crate) mod traffic;
 pub(crate) mod work;

@@ -5,7 +5,9 @@
 //! client sends next may be the acknowledgements that let *its* queue drain. If it were not read
 //! from, a circle of clients at QoS 1 could wait for each other for ever.
 //!
-//! Both have an end: a receiver that stays behind is marked slow, and nobody waits for it.
+//! Both have an end: a receiver that stays behind is marked slow, and nobody waits for it. How long a
+//! publisher of QoS 0 waits for receivers that never catch up has an end as well, see
+//! [`super::behind`].
 //!
 //! What tells of durable state waits for the journal as well. Only acknowledgements of messages
 //! wait for receivers: PUBREL and PUBCOMP are what lets the client's own queue drain.
@@ -17,6 +19,7 @@ use mqtt_packet::{PacketId, QoS, ReasonCode};
 use mqtt_session::{Run, ServerEndpoint, Time};
 
 use super::{
+    behind::Behind,
     journal::{Journal, Outcome, Ticket},
     slot::{Slot, Waits},
 };
@@ -60,35 +63,6 @@ pub(super) enum Answer {
     UnsubAck(PacketId, Vec<u8>),
     /// None: only that too much of it does not wait at once.
     Nothing,
-}
-
-/// Receivers that are behind, each once. Nearly always there are none, and it is one word.
-#[derive(Default)]
-pub(crate) struct Behind(Option<Box<Vec<Arc<Slot>>>>);
-
-impl Behind {
-    pub(crate) fn add(&mut self, slot: &Arc<Slot>) {
-        let slots = self.0.get_or_insert_default();
-        if !slots.iter().any(|held| held.id == slot.id) {
-            slots.push(slot.clone());
-        }
-    }
-
-    fn given_up_at(&self, waits: Waits) -> Option<Time> {
-        self.0.as_ref()?.iter().filter_map(|slot| slot.given_up_at(waits)).min()
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn retain(&mut self, keep: impl FnMut(&Arc<Slot>) -> bool) {
-        let Some(slots) = &mut self.0 else { return };
-        slots.retain(keep);
-        if slots.is_empty() {
-            self.0 = None;
-        }
-    }
 }
 
 impl<T> Owed<T> {
@@ -242,8 +216,8 @@ impl Pressure {
         journal: Option<&Journal>,
         now: Time,
     ) -> Result<(), ReasonCode> {
-        self.unread.retain(|slot| slot.holds_back(publisher, Waits::Reading, now));
-        self.unanswered.retain(|slot| slot.holds_back(publisher, Waits::Acks, now));
+        self.unread.poll(publisher, Waits::Reading, now);
+        self.unanswered.poll(publisher, Waits::Acks, now);
         let Some(due) = &mut self.due else { return Ok(()) };
         if self.unanswered.is_empty() {
             due.pay_messages(endpoint, journal)?;
@@ -275,14 +249,20 @@ impl Pressure {
     }
 
     /// Whether nobody and nothing is waited for.
-    pub(super) const fn is_none(&self) -> bool {
+    pub(super) fn is_none(&self) -> bool {
         self.unread.is_empty() && self.unanswered.is_empty() && self.due.is_none()
+    }
+
+    /// Gives memory back that is needed no more.
+    pub(super) fn shrink(&mut self, now: Time) {
+        self.unread.shrink(now);
+        self.unanswered.shrink(now);
     }
 
     /// When to look again, at the latest.
     pub(super) fn deadline(&self) -> Option<Time> {
-        let unread = self.unread.given_up_at(Waits::Reading);
-        mqtt_session::time::earliest(unread, self.unanswered.given_up_at(Waits::Acks))
+        let unread = self.unread.deadline(Waits::Reading);
+        mqtt_session::time::earliest(unread, self.unanswered.deadline(Waits::Acks))
     }
 }
 

@@ -8,12 +8,12 @@ use mqtt_session::{Delivery, Level, Run, Time, Wire};
 use mqtt_topics::TopicNameRef;
 
 use super::{
+    behind::{Behind, Left},
     broker::{Broker, is_sys},
     journal::{Entry, QueueTarget, Transaction},
     memory::{Intake, MemoryLevel},
-    pressure::Behind,
     route::{Group, GroupTurn, Receivers, Route, Target},
-    slot::{Pushed, Slot},
+    slot::{Pushed, Slot, Waits},
     traffic::Traffic,
     work::Work,
 };
@@ -195,6 +195,8 @@ impl Broker {
         let intake = self.intake();
         self.memory.charge_fan_out(run.len(), receivers.direct.len());
         let mut dropped = 0;
+        // Where the publisher notes whom it waits for depends on its own QoS alone.
+        let waits = Waits::of(run.qos());
         let mut forms = Forms::new(run);
         let mut reached = 0;
         let mut stored = Vec::new();
@@ -204,7 +206,8 @@ impl Broker {
                 && run.qos().min(target.granted) != QoS::AtMostOnce
             {
                 if slot.defers_acks(now) {
-                    behind.add(slot);
+                    let left = Left { bytes: run.len(), waits };
+                    behind.add(slot, left, &self.limits.queue, now);
                 }
                 if let Some(at) = run.expires_at().and_then(|due| slot.look_at(due)) {
                     self.schedule.look(at, slot);
@@ -229,11 +232,12 @@ impl Broker {
                 run,
                 seq: None,
             };
-            let count = delivery.count();
-            let Pushed { taken, waits, look_at } = target.slot.push(delivery, now, intake)?;
+            let (count, bytes) = (delivery.count(), delivery.run.len());
+            let Pushed { taken, waits: is_behind, look_at } =
+                target.slot.push(delivery, now, intake)?;
             dropped += u32::from(taken == 0 && intake.is_short());
-            if waits {
-                behind.add(&target.slot);
+            if is_behind {
+                behind.add(&target.slot, Left { bytes, waits }, &self.limits.queue, now);
             }
             if let Some(at) = look_at {
                 self.schedule.look(at, &target.slot);

@@ -14,8 +14,10 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use super::{quota::SessionQuota, slot::Slot};
 use crate::{limits::Limits, routing::SubscriberId};
 
-/// So many connects at once do not wait for each other.
-const SHARDS: usize = 16;
+/// The parts of the table by client identifier. Connects in different parts do not wait for each
+/// other, and who goes through all sessions takes a part at a time: with a million sessions four
+/// thousand of them.
+const SHARDS: usize = 256;
 
 /// Smaller tables than this are not made smaller still.
 const SMALL: usize = 64;
@@ -67,9 +69,17 @@ impl Registry {
     /// is decided once for this client.
     pub(crate) fn shard(&self, client_id: &str) -> Option<Shard<'_>> {
         let hash = self.hasher.hash_one(client_id);
-        // The upper and lower bits choose the place within a table, these the table.
-        let number = usize::try_from((hash >> 32) % SHARDS as u64).ok()?;
-        Some(Shard { table: self.by_client.get(number)?.lock(), hash })
+        Some(Shard { table: self.by_client.get(number(hash))?.lock(), hash })
+    }
+
+    /// The sessions of one part of the table, from 0 on; `None` behind the last part.
+    pub(crate) fn page(&self, page: usize) -> Option<Vec<Arc<Slot>>> {
+        Some(self.by_client.get(page)?.lock().iter().cloned().collect())
+    }
+
+    /// The page that a session is on.
+    pub(crate) fn page_of(&self, slot: &Slot) -> usize {
+        number(self.hasher.hash_one(&*slot.client_id))
     }
 
     /// Keeps a session under the client identifier that `shard` was asked for, in place of an
@@ -125,14 +135,20 @@ impl Registry {
         self.len.load(Ordering::Relaxed)
     }
 
+    /// All sessions, of which each part is locked for itself.
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
-        self.by_id.read().iter().cloned().collect()
+        (0..).map_while(|page| self.page(page)).flatten().collect()
     }
 
     /// The numbers are the server's own, so nobody can choose them to collide: mixing them is enough.
     fn hash_id(&self, id: SubscriberId) -> u64 {
         foldhash::fast::FixedState::default().hash_one(id)
     }
+}
+
+/// The part of the table for a hash: the upper and lower bits choose the place within it.
+fn number(hash: u64) -> usize {
+    usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or_default()
 }
 
 /// Gives memory back when most of the sessions that a table was made for are gone.

@@ -82,6 +82,16 @@ impl Replays {
         }
     }
 
+    /// Forgets some of those that wait; whether there are more.
+    pub(super) fn shed(&mut self, count: usize) -> bool {
+        self.current = None;
+        for _ in 0..count {
+            let Some((_, (filter, _))) = self.waiting.pop_first() else { break };
+            self.turns.remove(&filter);
+        }
+        !self.waiting.is_empty()
+    }
+
     /// The subscription that is served now.
     fn current(&mut self) -> Option<&mut Replay> {
         if self.current.is_none()

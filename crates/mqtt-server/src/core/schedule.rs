@@ -8,10 +8,6 @@ use parking_lot::Mutex;
 
 use super::slot::Slot;
 
-/// At most so many entries are worked off in one go, so that a hundred thousand wills at once do
-/// not hold anybody up.
-const BATCH: usize = 256;
-
 /// Deadlines, earliest first.
 ///
 /// An entry names the connection count of its session. Where the session has had another
@@ -64,22 +60,24 @@ impl Schedule {
             entries.by_time.insert(key, entry);
             is_first
         };
-        if is_first && let Some(waker) = self.housekeeper.lock().take() {
+        if is_first {
+            self.wake();
+        }
+    }
+
+    /// There is something to be worked off at once.
+    pub(crate) fn wake(&self) {
+        let housekeeper = self.housekeeper.lock().take();
+        if let Some(waker) = housekeeper {
             waker.wake();
         }
     }
 
-    /// What is due at `now`, at most a batch of it.
-    pub(crate) fn due(&self, now: Time) -> Vec<Entry> {
+    /// The first of what is due at `now`.
+    pub(crate) fn next_due(&self, now: Time) -> Option<Entry> {
         let mut entries = self.entries.lock();
-        let mut due = Vec::new();
-        while due.len() < BATCH {
-            match entries.by_time.first_entry() {
-                Some(first) if first.key().0 <= now => due.push(first.remove()),
-                _ => break,
-            }
-        }
-        due
+        let first = entries.by_time.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
     }
 
     /// When the next entry is due.

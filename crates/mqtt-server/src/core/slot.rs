@@ -18,7 +18,8 @@ use mqtt_session::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    cause::Cause, journal::Ticket, memory::Intake, subscriptions::Subscriptions, traffic::Traffic,
+    behind::Standing, cause::Cause, journal::Ticket, memory::Intake, subscriptions::Subscriptions,
+    traffic::Traffic,
 };
 use crate::routing::SubscriberId;
 
@@ -235,22 +236,23 @@ impl Slot {
         self.state.lock().inbox.unreserve(messages);
     }
 
-    /// Whether `publisher` still has to wait for this session, with its acknowledgements or with
-    /// everything. If so it is woken when there is room.
-    pub(crate) fn holds_back(&self, publisher: &Arc<Slot>, waits: Waits, now: Time) -> bool {
+    /// How the session stands with its messages. If `publisher` has to wait for it, with its
+    /// acknowledgements or with everything, it is woken when there is room.
+    pub(crate) fn holds_back(&self, publisher: &Arc<Slot>, waits: Waits, now: Time) -> Standing {
         let mut state = self.state.lock();
-        let pressing = !state.ended
-            && match waits {
-                Waits::Reading => state.inbox.stops_reading(now),
-                Waits::Acks => state.inbox.defers_acks(now),
-            };
-        if pressing {
+        let standing = state.standing(waits, now);
+        if standing.is_pressing {
             let publishers = &mut state.waiting.get_or_insert_default().publishers;
             if !publishers.iter().any(|waiting| waiting.id == publisher.id) {
                 publishers.push(publisher.clone());
             }
         }
-        pressing
+        standing
+    }
+
+    /// How the session stands with its messages.
+    pub(crate) fn standing(&self, waits: Waits, now: Time) -> Standing {
+        self.state.lock().standing(waits, now)
     }
 
     /// When a publisher that waits for this session should look again.
@@ -461,6 +463,16 @@ pub(crate) struct Report {
     pub(crate) buffered: u32,
 }
 
+impl Waits {
+    /// What a publisher of this QoS waits with.
+    pub(crate) const fn of(qos: QoS) -> Self {
+        match qos {
+            QoS::AtMostOnce => Self::Reading,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => Self::Acks,
+        }
+    }
+}
+
 impl SlotState {
     /// Bytes that the session and its connection hold.
     pub(crate) fn bytes(&self) -> usize {
@@ -478,6 +490,21 @@ impl SlotState {
             self.inbox.count(lost);
         }
         drops
+    }
+
+    fn standing(&mut self, waits: Waits, now: Time) -> Standing {
+        let is_pressing = !self.ended
+            && match waits {
+                Waits::Reading => self.inbox.stops_reading(now),
+                Waits::Acks => self.inbox.defers_acks(now),
+            };
+        Standing {
+            epoch: self.epoch,
+            is_pressing,
+            is_lost: self.ended || !self.inbox.is_online() || self.inbox.is_slow(),
+            bytes: self.inbox.bytes(),
+            sent: self.traffic().bytes_sent,
+        }
     }
 
     /// The waker to call, if the owner sleeps.

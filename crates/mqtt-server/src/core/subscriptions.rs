@@ -113,6 +113,15 @@ impl Subscriptions {
         }
     }
 
+    /// The filters alone, to be taken out one by one.
+    pub(crate) fn into_filters(self) -> Filters {
+        match self.0 {
+            Kept::Few(few) => Filters::Few(few.into_iter()),
+            Kept::Many(many) => Filters::Many(many.by_filter.into_iter()),
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription)> {
         let (few, many) = match &self.0 {
             Kept::Few(few) => (Some(few), None),
@@ -122,6 +131,33 @@ impl Subscriptions {
         few.chain(many.into_iter().flat_map(|many| many.by_filter.iter()))
     }
 }
+
+/// The filters of a session that is over.
+pub(crate) enum Filters {
+    Few(std::vec::IntoIter<(Arc<str>, Subscription)>),
+    Many(std::collections::hash_map::IntoIter<Arc<str>, Subscription>),
+}
+
+impl Iterator for Filters {
+    type Item = Arc<str>;
+
+    fn next(&mut self) -> Option<Arc<str>> {
+        match self {
+            Self::Few(few) => few.next(),
+            Self::Many(many) => many.next(),
+        }
+        .map(|(filter, _)| filter)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Few(few) => few.size_hint(),
+            Self::Many(many) => many.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for Filters {}
 
 impl Many {
     fn insert(&mut self, filter: Arc<str>, subscription: Subscription) {

@@ -1,39 +1,46 @@
 //! What the server says about itself under `$SYS`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mqtt_packet::QoS;
 use mqtt_session::{DropReason, MessageParts, Run, Time};
 
-use super::{broker::Broker, traffic::Traffic};
+use super::{
+    broker::{Broker, Totals},
+    traffic::Traffic,
+};
 
 impl Broker {
     /// Publishes the state of the server: one retained message for each value.
-    pub(crate) fn publish_sys(self: &Arc<Self>, now: Time) {
-        for (topic, value) in self.sys_values(now) {
-            let run = Run::from_message(&MessageParts {
-                topic: &format!("$SYS/broker/{topic}"),
-                payload: value.as_bytes(),
-                properties: &[],
-                qos: QoS::AtMostOnce,
-                retain: true,
-                packet_id: None,
-                expires_at: None,
-            });
-            if let Ok(run) = run {
-                // No client sent it.
-                let mut traffic = Traffic::default();
-                self.publish(None, &run, now, &mut traffic);
-                self.count(traffic);
-            }
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn publish_sys(&self, now: Time) {
+        let totals = std::iter::from_fn(|| Some(self.sum_some())).flatten().next();
+        for value in self.sys_values(&totals.unwrap_or_default(), now) {
+            self.publish_sys_value(&value, now);
         }
     }
 
-    fn sys_values(&self, now: Time) -> Vec<(String, String)> {
-        let totals = self.totals();
+    /// Publishes one value.
+    pub(crate) fn publish_sys_value(&self, (topic, value): &(String, String), now: Time) {
+        let run = Run::from_message(&MessageParts {
+            topic: &format!("$SYS/broker/{topic}"),
+            payload: value.as_bytes(),
+            properties: &[],
+            qos: QoS::AtMostOnce,
+            retain: true,
+            packet_id: None,
+            expires_at: None,
+        });
+        if let Ok(run) = run {
+            // No client sent it.
+            let mut traffic = Traffic::default();
+            self.publish(None, &run, now, &mut traffic);
+            self.count(traffic);
+        }
+    }
+
+    /// All values by their topics, with this sum over all sessions.
+    pub(crate) fn sys_values(&self, totals: &Totals, now: Time) -> Vec<(String, String)> {
         let connections = self.connections.load(Ordering::Relaxed);
         let (retained, memory) = (self.retained.count(), self.memory.state());
         let numbers = [

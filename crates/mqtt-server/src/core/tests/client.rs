@@ -182,6 +182,16 @@ impl Client {
         moved | self.give_input(now)
     }
 
+    /// Takes so many bytes of the output, or what there is.
+    pub(super) fn takes(&mut self, bytes: usize) {
+        let Some(connection) = &mut self.connection else { return };
+        let mut output = output(connection);
+        output.truncate(bytes);
+        connection.advance_output(output.len());
+        self.to_client.extend_from_slice(&output);
+        self.read_packets();
+    }
+
     fn take_output(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
         let bytes = output(connection);

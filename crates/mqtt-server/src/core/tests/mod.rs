@@ -10,6 +10,8 @@ mod access;
 mod authentication;
 #[cfg(test)]
 mod bridges;
+#[cfg(test)]
+mod budgets;
 mod client;
 #[cfg(test)]
 mod damaged;

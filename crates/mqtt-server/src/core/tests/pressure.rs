@@ -289,3 +289,90 @@ fn a_client_that_asks_and_does_not_read_the_answers_is_not_read_either() {
     world.reads(client, true);
     assert_eq!(world.seen(client).len(), 1 + 10_000);
 }
+
+/// How long a publisher waits while receivers that do not read come and go, each for 400 ms.
+fn waited_for(receivers: usize) -> u64 {
+    let mut world = tight();
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    let mut waited = 0;
+    for number in 0..receivers {
+        let stuck = world.connect(&hello(Version::V5, &format!("stuck {number}")));
+        world.subscribe(stuck, "t", 0);
+        world.reads(stuck, false);
+        flood(&mut world, publisher, "t", 0);
+        for _ in 0..20 {
+            let is_behind = world
+                .client(publisher)
+                .connection
+                .as_ref()
+                .is_some_and(|connection| connection.pressure.deadline().is_some());
+            waited += if is_behind { 20 } else { 0 };
+            world.pass(20);
+        }
+        world.cut(stuck);
+        assert_eq!(world.client(publisher).unread(), 0);
+    }
+    waited
+}
+
+#[test]
+fn receivers_that_come_and_never_read_use_up_patience_whatever_they_are_called() {
+    // Once 2 s, then what comes back of it, and 200 ms to see that the receiver does not move.
+    let waited = waited_for(50);
+    assert!(waited >= 2_000, "{waited} ms");
+    assert!(waited <= 2_000 + 50 * 220, "{waited} ms of 20,000");
+}
+
+#[test]
+fn a_receiver_that_reads_slowly_is_waited_for_as_long_as_it_takes() {
+    let mut world = tight();
+    let slow = world.connect(&hello(Version::V5, "slow"));
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    world.subscribe(slow, "t", 0);
+    // Somebody has used the patience up.
+    for number in 0..10 {
+        let stuck = world.connect(&hello(Version::V5, &format!("stuck {number}")));
+        world.subscribe(stuck, "t", 0);
+        world.reads(stuck, false);
+        flood(&mut world, publisher, "t", 0);
+        world.pass(400);
+        world.cut(stuck);
+    }
+    let before = world.messages(slow).len();
+    assert_eq!(before, 200);
+    // Three messages each 150 ms: it is always behind, and never for two seconds.
+    for _ in 0..3 {
+        world.reads(slow, false);
+        flood(&mut world, publisher, "t", 0);
+        for _ in 0..10 {
+            world.pass(150);
+            world.takes(slow, 1_500);
+        }
+        world.reads(slow, true);
+    }
+    assert_eq!(world.messages(slow).len(), 60);
+    assert_eq!(world.dropped(DropReason::SlowReceiver), 0);
+    assert_eq!(world.dropped(DropReason::QueueFull), 0);
+}
+
+#[test]
+fn who_publishes_little_is_not_held_up_by_a_queue_that_others_fill() {
+    let mut world = tight();
+    let stuck = world.connect(&hello(Version::V5, "stuck"));
+    let healthy = world.connect(&hello(Version::V5, "healthy"));
+    let large = world.connect(&hello(Version::V5, "large"));
+    let small = world.connect(&hello(Version::V5, "small"));
+    world.subscribe(stuck, "#", 0);
+    world.subscribe(healthy, "small", 0);
+    world.reads(stuck, false);
+    flood(&mut world, large, "t", 0);
+    assert!(world.client(large).unread() > 0);
+    for _ in 0..20 {
+        world.publish(small, "small", "x", 0);
+        assert_eq!((world.client(small).unread(), world.messages(healthy).len()), (0, 1));
+        world.pass(50);
+    }
+    // More than an eighth of the high-water mark in a second is not little.
+    flood(&mut world, small, "small", 0);
+    assert!(world.client(small).unread() > 0);
+}

@@ -268,6 +268,13 @@ impl World {
         self.run();
     }
 
+    /// A client that does not read takes so many bytes of what it is sent.
+    pub(super) fn takes(&mut self, client: Id, bytes: usize) {
+        self.client(client).takes(bytes);
+        self.client(client).wake();
+        self.run();
+    }
+
     /// The messages that came to a client since the last time.
     pub(super) fn messages(&mut self, client: Id) -> Vec<Message> {
         std::mem::take(&mut self.client(client).messages)
