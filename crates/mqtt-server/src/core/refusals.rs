@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Refused {
     /// There are as many connections as there may be.
     Connections,
+    /// It was not let in yet, and made room for another connection.
+    MadeRoom,
     /// Its first bytes are those of another protocol.
     OtherProtocol,
     /// The WebSocket below MQTT did not come about.
@@ -41,8 +43,9 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// All of them, in the order of the counters.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Connections,
+        Self::MadeRoom,
         Self::OtherProtocol,
         Self::WebSocket,
         Self::Protocol,
@@ -64,6 +67,7 @@ impl Refused {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Connections => "too-many-connections",
+            Self::MadeRoom => "made-room",
             Self::OtherProtocol => "other-protocol",
             Self::WebSocket => "websocket",
             Self::Protocol => "protocol",
@@ -114,6 +118,6 @@ mod tests {
             (0..=place).for_each(|_| refusals.count(reason));
         }
         let counted: Vec<_> = refusals.iter().map(|(_, number)| number).collect();
-        assert_eq!(counted, (1..=16).collect::<Vec<_>>());
+        assert_eq!(counted, (1..=17).collect::<Vec<_>>());
     }
 }

@@ -82,6 +82,12 @@ pub(crate) async fn accept(
         if handled.is_err() {
             shared.broker.connections_panicked.fetch_add(1, Ordering::Relaxed);
         }
+        if shared.broker.connections.load(Ordering::Relaxed) > shared.broker.limits.connections_max
+        {
+            // One that makes room has its descriptor until its task has ended: more newcomers at
+            // once would take those that are kept for the store.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -149,17 +155,19 @@ fn start(
     if stopping {
         return;
     }
-    let refused = |why: &str, peer: &Peer| {
+    let refused = |reason, why: &str, peer: &Peer| {
         let now = shared.clock.now();
-        shared.broker.note_refused(Refused::Connections, &why, peer, Names::default(), now);
+        shared.broker.note_refused(reason, &why, peer, Names::default(), now);
     };
     let evicted = |gone: SocketAddr| {
         let peer = Peer { address: Some(gone), ..peer.clone() };
-        refused("not let in yet, it made room for another connection", &peer);
+        let why = "not let in yet, it made room for another connection";
+        refused(Refused::MadeRoom, why, &peer);
     };
     let make_room = || shared.strangers.evict().map(evicted).is_some();
     let Some(count) = ConnectionCount::or_evict(&shared.broker, make_room) else {
-        return refused("there are as many connections as there may be", &peer);
+        let why = "there are as many connections as there may be";
+        return refused(Refused::Connections, why, &peer);
     };
     if shared.broker.memory.still_refuses(MemoryLevel::Full) {
         let now = shared.clock.now();

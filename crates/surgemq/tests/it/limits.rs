@@ -79,7 +79,11 @@ fn it_may_open_as_many_descriptors_as_the_system_lets_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn silent_connections_leave_the_broker_what_it_needs() {
-    use std::{io::Read, net::TcpStream, time::Duration};
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        time::Duration,
+    };
 
     let dir = data_dir("few_descriptors");
     let mut broker = Process::start_by_shell(&format!(
@@ -97,30 +101,37 @@ fn silent_connections_leave_the_broker_what_it_needs() {
 
     let mut kept = tool("sub -d -V 5 -i kept -c -x 1000 -q 1 -t a -C 2");
     kept.wait_for_error_text("subscribed to");
-    let silent: Vec<_> = (1..room)
-        .map(|_| TcpStream::connect(("127.0.0.1", port)).expect("the port is open"))
-        .collect();
-    // Those beyond are closed at once, and as often as they come.
-    for _ in 0..200 {
-        let mut one = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
-        one.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-        assert!(matches!(one.read(&mut [0]), Ok(0) | Err(_)), "it is closed");
-    }
-    broker.wait_for_error_text("there are as many connections as there may be");
-    // The store can still open what it needs, and the connection that is there goes on.
-    drop(silent);
+    let connect = || {
+        let socket = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
+        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        socket
+    };
+    // Many times what there is room for: whoever says nothing makes room, and the store can still
+    // open what it needs.
+    let silent: Vec<_> = (0..5 * room).map(|_| connect()).collect();
+    broker.wait_for_error_text("it made room for another connection");
     for number in ["1", "2"] {
-        let deadline = std::time::Instant::now() + Duration::from_secs(60);
-        while tool(&format!("pub -V 5 -t a -q 1 -m {number}")).finish().code != Some(0) {
-            assert!(std::time::Instant::now() < deadline, "silent connections are gone by then");
-        }
+        tool(&format!("pub -V 5 -t a -q 1 -m {number}")).finish().expect_success();
     }
     assert_eq!(kept.finish().stdout, b"1\n2\n");
+    drop(silent);
+    // Clients that were let in keep their place; one more is closed at once.
+    let is_let_in = |number: usize| {
+        let mut socket = connect();
+        socket.write_all(b"\x10\x0f\0\x04MQTT\x04\x02\0\0\0\x03").expect("CONNECT");
+        socket.write_all(format!("{number:03}").as_bytes()).expect("its identifier");
+        socket.read_exact(&mut [0; 4]).is_ok().then_some(socket)
+    };
+    let clients: Vec<_> = (0..=room).map_while(is_let_in).collect();
+    assert!(clients.len() <= room, "{} for {room}", clients.len());
+    broker.wait_for_error_text("there are as many connections as there may be");
+    drop(clients);
     broker.signal("TERM");
     let finished = broker.finish();
     assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(!finished.stderr.contains("cannot accept"), "{}", finished.stderr);
     let refusals = finished.stderr.lines().filter(|line| line.contains("refused a connection"));
-    assert!(refusals.count() < 20, "{}", finished.stderr);
+    assert!(refusals.count() < 40, "{}", finished.stderr);
 }
 
 #[cfg(target_os = "linux")]
