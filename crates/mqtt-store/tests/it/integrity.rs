@@ -323,6 +323,31 @@ fn a_directory_that_goes_under_the_store_is_noticed_before_the_next_group_is_kep
 }
 
 #[test]
+fn tables_that_are_damaged_under_the_store_cost_what_stands_in_them_and_not_the_next_start() {
+    let (scratch, whole) = written();
+    let store = Store::open(scratch.path(), options()).unwrap();
+    for table in files(&scratch.path().join("db/keyspaces/8/tables")) {
+        change(&table, |bytes| bytes[40] ^= 1);
+    }
+    // The engine stops when it merges them, and does not get over it.
+    let retain = |number: u64| Change::Retain {
+        topic: format!("retained/{}", number % 50).into(),
+        message: Some(message(vec![1; 300])),
+    };
+    let mut groups = 0..20_000_u64;
+    let failed = groups.find_map(|number| store.commit(&[retain(number)], Level::Os).err());
+    assert_eq!(failed.map(|error| error.kind), Some(StoreErrorKind::Failed));
+    drop(store);
+    for is_first in [true, false] {
+        let store = Store::open(scratch.path(), options()).unwrap();
+        assert_eq!(store.take_findings().is_empty(), !is_first);
+        assert_eq!(Content::of(&store).queues, whole.queues, "they are in other tables");
+        let mut groups = 0..2000_u64;
+        assert!(groups.all(|number| store.commit(&[retain(number)], Level::Os).is_ok()));
+    }
+}
+
+#[test]
 fn a_rebuild_that_was_interrupted_is_finished() {
     let (scratch, whole) = written();
     let database = scratch.path().join("db");
