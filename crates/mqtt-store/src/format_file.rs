@@ -21,8 +21,9 @@ const NEW_NAME: &str = "FORMAT.new";
 /// The format of a directory; `None` if it has none yet.
 pub(crate) fn read(dir: &Path) -> Result<Option<u32>, OpenError> {
     let path = dir.join(NAME);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let text = match fs::read(&path) {
+        // What is no text is no number either.
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(OpenError::Io { what: "read", path, source }),
     };
