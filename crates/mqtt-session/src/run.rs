@@ -129,10 +129,10 @@ impl Run {
         })
     }
 
-    /// Stands for messages of a queue that are lost: they have no packets. [`ServerEndpoint::deliver`]
-    /// counts them and passes their numbers over.
+    /// Stands for messages of a queue that are lost: they have no packets. They are not delivered:
+    /// [`ServerEndpoint::lose`] counts them and passes their numbers over.
     ///
-    /// [`ServerEndpoint::deliver`]: crate::ServerEndpoint::deliver
+    /// [`ServerEndpoint::lose`]: crate::ServerEndpoint::lose
     #[must_use]
     pub const fn lost(count: u32) -> Self {
         Self::from_checked(Bytes::new(), Wire::V5, QoS::AtLeastOnce, false, count, 0)

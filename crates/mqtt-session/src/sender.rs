@@ -110,15 +110,12 @@ impl Sender {
         if delivery.qos() == QoS::AtMostOnce {
             return send_qos0(&delivery, tx);
         }
-        if delivery.run.is_empty() {
-            return self.lose(&delivery, tx);
-        }
         self.wait(delivery);
         self.pump(tx);
     }
 
     /// Counts messages that cannot be read any more, and goes on behind them.
-    fn lose(&mut self, delivery: &Delivery, tx: &mut Transmit<'_>) {
+    pub(crate) fn lose(&mut self, delivery: &Delivery, tx: &mut Transmit<'_>) {
         let Some(first) = delivery.seq.map(NonZeroU64::get) else { return };
         let numbers = first..first.saturating_add(delivery.count().into());
         let mut lost = 0;

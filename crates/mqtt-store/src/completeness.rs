@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     file_list::FileList,
+    findings::Findings,
     journal::{self, Checked, JournalError},
     keyspaces::{Kind, MARK_KEY},
     manifest::{self, ManifestError},
@@ -128,15 +129,17 @@ fn in_tables(database: &Path) -> Result<Option<(GroupMark, u64)>, ManifestError>
     let keyspace = database.join("keyspaces").join(Kind::Marks.number().to_string());
     let files = FileList::read(&keyspace)?;
     let mut newest: Option<(GroupMark, u64)> = None;
-    // What cannot be read is found when the engine opens the tables.
-    let mut merged = Merged::new(&files.tables, Journaled::new(), &mut drop);
-    while let Some(record) = merged.next(&mut drop) {
+    // What is damaged is found when the engine opens the tables.
+    let mut findings = Findings::default();
+    let mut merged = Merged::new(&files.tables, Journaled::new(), &mut findings);
+    while let Some(record) = merged.next(&mut findings) {
         if let Value::Here(value) = &record.value
             && record.key == MARK_KEY
         {
             newest = GroupMark::decode(value).map(|mark| (mark, record.order));
         }
     }
+    findings.check().map_err(|error| ManifestError::Io(keyspace, error))?;
     Ok(newest)
 }
 

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::manifest::{self, ManifestError};
+use crate::{
+    fault,
+    manifest::{self, ManifestError},
+};
 
 /// A file that a keyspace says it has.
 #[derive(Clone, Eq, PartialEq, Debug)]
@@ -28,12 +31,18 @@ impl FileList {
     /// Reads the list of a keyspace.
     pub(crate) fn read(keyspace: &Path) -> Result<Self, ManifestError> {
         let path = manifest::current(keyspace)?;
-        parse(keyspace, &path).map_err(|_| ManifestError::Damaged(path))
+        parse(keyspace, &path).map_err(|error| match fault::is_passing_io(&error) {
+            true => ManifestError::Io(path, error),
+            false => ManifestError::Damaged(path),
+        })
     }
 }
 
 fn parse(keyspace: &Path, list: &Path) -> io::Result<FileList> {
-    let archive = sfa::Reader::new(list).map_err(io::Error::other)?;
+    let archive = sfa::Reader::new(list).map_err(|error| match error {
+        sfa::Error::Io(error) => error,
+        error => io::Error::other(error),
+    })?;
     let section = |name: &[u8]| {
         let section = archive.toc().section(name);
         section

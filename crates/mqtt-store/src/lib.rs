@@ -53,6 +53,7 @@ mod completeness;
 mod engine;
 mod fault;
 mod file_list;
+mod findings;
 mod format_file;
 mod group;
 mod journal;

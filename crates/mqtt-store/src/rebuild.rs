@@ -115,6 +115,11 @@ pub(crate) fn in_place(
     let last = known.last(state_file::boot_id());
     let (survey, groups) = rebuild(&database, last, &new, options)
         .map_err(|source| failed("keep what can be read of", &database, source))?;
+    if survey.unreadable > 0 {
+        // The disk may give it back another time.
+        let first = survey.findings.into_iter().next().unwrap_or_default();
+        return Err(failed("read all of", &database, io::Error::other(first)));
+    }
     let state = State {
         written: groups,
         synced: groups,

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     file_list::{FileList, ListedFile},
+    findings::Findings,
     journal::{self, Item},
     keyspaces::Kind,
     manifest::ManifestError,
@@ -28,7 +29,7 @@ pub(crate) struct Remains {
     journaled: Vec<Journaled>,
     /// The last group in the journals.
     pub(crate) last: Option<GroupMark>,
-    pub(crate) findings: Vec<String>,
+    pub(crate) findings: Findings,
 }
 
 /// Takes a key and its record.
@@ -38,7 +39,7 @@ impl Remains {
     /// Reads the journals of a database.
     pub(crate) fn open(database: &Path) -> io::Result<Self> {
         let mut journaled: Vec<_> = Kind::ALL.iter().map(|_| Journaled::new()).collect();
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         let mut last: Option<GroupMark> = None;
         let apply = |group: &GroupMark, items: Vec<Item>| {
             last = Some(
@@ -67,10 +68,8 @@ impl Remains {
         let files = self.files(kind.number())?;
         let journaled = self.journaled.get_mut(kind.index()).map(std::mem::take);
         let findings = &mut self.findings;
-        let mut merged = Merged::new(&files.tables, journaled.unwrap_or_default(), &mut |what| {
-            findings.push(what);
-        });
-        while let Some(record) = merged.next(&mut |what| findings.push(what)) {
+        let mut merged = Merged::new(&files.tables, journaled.unwrap_or_default(), findings);
+        while let Some(record) = merged.next(findings) {
             match record.value {
                 Value::Here(value) => visit(&record.key, &value)?,
                 Value::There(place) => {
@@ -85,13 +84,14 @@ impl Remains {
                             findings
                                 .push(format!("{}: a large message is damaged", path.display()));
                         }
-                        Err(error) => findings.push(format!("{}: {error}", path.display())),
+                        Err(error) => findings.io(&path.display(), &error),
                     }
                 }
                 Value::Removed => {}
             }
+            findings.check()?;
         }
-        Ok(())
+        findings.check()
     }
 
     /// Compares the files of a keyspace with what its list says of them.
@@ -105,10 +105,10 @@ impl Remains {
                     self.findings.push(format!("{} is not what was written", file.path.display()));
                 }
                 Ok(_) => {}
-                Err(error) => self.findings.push(format!("{}: {error}", file.path.display())),
+                Err(error) => self.findings.io(&file.path.display(), &error),
             }
         }
-        Ok(())
+        self.findings.check()
     }
 
     /// The files that a keyspace says it has; where that cannot be read, those that are there.
@@ -118,7 +118,7 @@ impl Remains {
             Ok(files) => Ok(files),
             Err(ManifestError::Damaged(path)) => {
                 let what = format!("{} is missing or not what was written", path.display());
-                if !self.findings.contains(&what) {
+                if !self.findings.lines.contains(&what) {
                     self.findings.push(what);
                 }
                 Ok(FileList { tables: unlisted(&keyspace.join("tables"))?, blobs: Vec::new() })

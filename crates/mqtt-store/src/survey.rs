@@ -33,6 +33,8 @@ pub struct Survey {
     pub retained: u64,
     /// Messages of queues that are known to be lost.
     pub messages_lost: u64,
+    /// How often the operating system could not read something that is there.
+    pub(crate) unreadable: u64,
     /// What is damaged, a line for each finding.
     pub findings: Vec<String>,
 }
@@ -98,7 +100,8 @@ pub(crate) fn survey(database: &Path, last: u64, sink: &mut dyn Sink) -> io::Res
     surveyor.messages()?;
     surveyor.retained()?;
     let Surveyor { remains, mut survey, .. } = surveyor;
-    survey.findings.splice(0..0, remains.findings);
+    survey.findings.splice(0..0, remains.findings.lines);
+    survey.unreadable = remains.findings.unreadable;
     Ok(survey)
 }
 

@@ -16,7 +16,7 @@ use lsm_tree::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{file_list::ListedFile, record::read_number};
+use crate::{file_list::ListedFile, findings::Findings, record::read_number};
 
 /// What a record of a keyspace holds.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ const ERRORS_MAX: u32 = 1000;
 
 impl Records {
     /// The engine may panic at what it finds in its files.
-    fn open(file: &ListedFile, findings: &mut dyn FnMut(String)) -> Self {
+    fn open(file: &ListedFile, findings: &mut Findings) -> Self {
         let path = file.path.display().to_string();
         let checksum = Checksum::from_raw(file.checksum);
         let cache = Arc::new(Cache::with_capacity_bytes(64 * 1024));
@@ -92,36 +92,37 @@ impl Records {
         let records = match table {
             Ok(Ok(table)) => Box::new(table.iter()) as Box<dyn Iterator<Item = _>>,
             failed => {
-                let why = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => "it is not what was written".to_owned(),
-                };
-                findings(format!("{path}: its directory cannot be read: {why}"));
+                const WHAT: &str = "its directory cannot be read";
+                match failed {
+                    Ok(Err(error)) => findings.engine(&path, WHAT, &error),
+                    _ => findings.push(format!("{path}: {WHAT}: it is not what was written")),
+                }
                 scan(file)
             }
         };
         Self { records, path, errors: 0 }
     }
 
-    fn next(&mut self, findings: &mut dyn FnMut(String)) -> Option<Record> {
+    fn next(&mut self, findings: &mut Findings) -> Option<Record> {
+        const WHAT: &str = "a block cannot be read";
         while self.errors < ERRORS_MAX {
-            let why = match catch_unwind(AssertUnwindSafe(|| self.records.next())) {
+            match catch_unwind(AssertUnwindSafe(|| self.records.next())) {
                 Ok(None) => return None,
                 Ok(Some(Ok(record))) => {
                     self.errors = 0;
                     match Record::new(&record) {
                         Some(record) => return Some(record),
-                        None => "a place of a message is not whole".to_owned(),
+                        None => findings
+                            .push(format!("{}: a place of a message is not whole", self.path)),
                     }
                 }
-                Ok(Some(Err(error))) => error.to_string(),
+                Ok(Some(Err(error))) => findings.engine(&self.path, WHAT, &error),
                 Err(_) => {
                     self.errors = ERRORS_MAX;
-                    "it is not what was written".to_owned()
+                    findings.push(format!("{}: {WHAT}: it is not what was written", self.path));
                 }
-            };
+            }
             self.errors += 1;
-            findings(format!("{}: a block cannot be read: {why}", self.path));
         }
         None
     }
@@ -177,7 +178,7 @@ enum Source {
 }
 
 impl Source {
-    fn next(&mut self, findings: &mut dyn FnMut(String)) -> Option<Record> {
+    fn next(&mut self, findings: &mut Findings) -> Option<Record> {
         match self {
             Self::Table(records) => records.next(findings),
             Self::Journals(records) => records.next().map(|(key, (order, value))| Record {
@@ -203,7 +204,7 @@ impl Merged {
     pub(crate) fn new(
         tables: &[ListedFile],
         journaled: Journaled,
-        findings: &mut dyn FnMut(String),
+        findings: &mut Findings,
     ) -> Self {
         let tables = tables.iter().map(|file| Source::Table(Records::open(file, findings)));
         let mut sources: Vec<_> = tables.collect();
@@ -216,7 +217,7 @@ impl Merged {
         merged
     }
 
-    fn refill(&mut self, index: usize, findings: &mut dyn FnMut(String)) {
+    fn refill(&mut self, index: usize, findings: &mut Findings) {
         let next = self.sources.get_mut(index).and_then(|source| source.next(findings));
         if let (Some(Record { key, order, value }), Some(place)) =
             (next, self.values.get_mut(index))
@@ -226,7 +227,7 @@ impl Merged {
         }
     }
 
-    fn pop(&mut self, findings: &mut dyn FnMut(String)) -> Option<(Vec<u8>, u64, Value)> {
+    fn pop(&mut self, findings: &mut Findings) -> Option<(Vec<u8>, u64, Value)> {
         let Reverse((key, Reverse(order), index)) = self.heads.pop()?;
         let value = self.values.get_mut(index).and_then(Option::take)?;
         self.refill(index, findings);
@@ -234,7 +235,7 @@ impl Merged {
     }
 
     /// The next key that was not removed, and what it has.
-    pub(crate) fn next(&mut self, findings: &mut dyn FnMut(String)) -> Option<Record> {
+    pub(crate) fn next(&mut self, findings: &mut Findings) -> Option<Record> {
         loop {
             let (key, order, value) = self.pop(findings)?;
             while self.heads.peek().is_some_and(|Reverse((next, ..))| *next == key) {

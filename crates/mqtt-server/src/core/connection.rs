@@ -482,7 +482,12 @@ impl Connection {
             }
             if leave.is_some() {
                 // What was just taken goes on with the session, but for QoS 0.
-                taken.drain(..).for_each(|delivery| self.endpoint.deliver(delivery, now));
+                for delivery in taken.drain(..) {
+                    match delivery.run.is_empty() {
+                        true => self.endpoint.lose(&delivery, now),
+                        false => self.endpoint.deliver(delivery, now),
+                    }
+                }
                 return leave;
             }
             if taken.is_empty() {
@@ -533,7 +538,7 @@ impl Connection {
     /// The access rules have changed since the messages were left: each is asked for again.
     fn deliver_checked(&mut self, slot: &Slot, delivery: &Delivery, now: Time) {
         if delivery.run.is_empty() {
-            return self.endpoint.deliver(delivery.clone(), now);
+            return self.endpoint.lose(delivery, now);
         }
         for (place, frame) in (0..).zip(delivery.run.frames()) {
             let seq = delivery.seq.map(|first| first.saturating_add(place));

@@ -160,6 +160,11 @@ impl Link {
         self.transmit(now, |session, tx| session.sender.send(delivery, tx));
     }
 
+    /// Counts messages that cannot be read any more.
+    pub(crate) fn lose(&mut self, delivery: &Delivery, now: Time) {
+        self.transmit(now, |session, tx| session.sender.lose(delivery, tx));
+    }
+
     /// Drops messages that expired while they waited for the window. Returns when the next one does.
     pub(crate) fn expire(&mut self, now: Time) -> Option<Time> {
         self.transmit(now, |session, tx| {

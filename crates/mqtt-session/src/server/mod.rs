@@ -389,6 +389,13 @@ impl ServerEndpoint {
         }
     }
 
+    /// Counts messages of [`Run::lost`](crate::Run::lost) as damaged, and goes on behind them.
+    pub fn lose(&mut self, delivery: &Delivery, now: Time) {
+        if let State::Open(open) = &mut self.state {
+            open.link.lose(delivery, now);
+        }
+    }
+
     /// Drops of the messages that wait for the window those that `keep` does not want, counted as
     /// `reason`; see [`Session::retain_pending`].
     pub fn retain_pending(
