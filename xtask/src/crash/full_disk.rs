@@ -38,21 +38,21 @@ const WATCHED: Duration = Duration::from_millis(700);
 const ENTRIES_BEFORE: usize = 500;
 
 /// A small disk in memory, which is gone when this is dropped.
-struct Disk(PathBuf);
+pub(super) struct Disk(PathBuf);
 
 /// Fills the disk under the broker, once so that it has to go on, and once so that it is killed
 /// and has to start on a full disk.
 pub(super) fn run(lab: &mut Lab) -> Result<(), Failure> {
     for is_killed in [false, true] {
         let mut recipe = lab.broker_in("disk")?;
-        let disk = match Disk::mount(&recipe.directory) {
+        let disk = match Disk::mount(&recipe.directory, SIZE) {
             Ok(disk) => disk,
             Err(why) => {
                 println!("skip full disk: {why}");
                 return Ok(());
             }
         };
-        recipe.directory = disk.0.join("data");
+        recipe.directory = disk.directory();
         create_directory(&recipe.directory)?;
         let load = Load::start(recipe.port, Size::Full, &lab.dice.of(u64::from(is_killed)));
         let mut seen = match fill(&recipe, &load, &disk, is_killed) {
@@ -127,13 +127,18 @@ fn fill(
 
 impl Disk {
     /// Mounts one at this directory, or says why that cannot be.
-    fn mount(at: &Path) -> Result<Self, String> {
+    pub(super) fn mount(at: &Path, size: &str) -> Result<Self, String> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(at);
         match process::output(&mut mount) {
             Ok(_) => Ok(Self(at.to_owned())),
             Err(failure) => Err(format!("a small disk cannot be mounted here: {failure}")),
         }
+    }
+
+    /// Where the broker keeps its data on it.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.0.join("data")
     }
 
     /// Takes all the room that is left.

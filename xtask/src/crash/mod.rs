@@ -21,6 +21,7 @@ mod lab;
 mod live;
 mod load;
 mod message;
+mod own_queues;
 mod publisher;
 mod reader;
 mod report;
@@ -90,6 +91,8 @@ enum Part {
     Fsync,
     /// The disk is full.
     Enospc,
+    /// The broker's own queues fill the disk, and are drained.
+    Queues,
     /// The end of the newest file is cut or damaged.
     Tail,
     /// Deadlines pass while the broker is away.
@@ -97,8 +100,15 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] =
-        [Self::Random, Self::Syscalls, Self::Fsync, Self::Enospc, Self::Tail, Self::Deadlines];
+    const ALL: [Self; 7] = [
+        Self::Random,
+        Self::Syscalls,
+        Self::Fsync,
+        Self::Enospc,
+        Self::Queues,
+        Self::Tail,
+        Self::Deadlines,
+    ];
 }
 
 impl Default for Options {
@@ -149,6 +159,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
                 Part::Syscalls => boundaries::run(&mut lab, at_calls)?,
                 Part::Fsync => sync_errors::run(&mut lab, 1 + u64::from(options.kills / 100))?,
                 Part::Enospc => full_disk::run(&mut lab)?,
+                Part::Queues => own_queues::run(&mut lab)?,
                 Part::Tail => torn_tail::run(&mut lab, options.cuts())?,
                 Part::Deadlines => deadlines::run(&mut lab)?,
             }
