@@ -163,7 +163,7 @@ fn another_protocol_is_answered_closed_and_said() {
     let v5 = b"\x10\x0d\0\x04MQTT\x05\x02\0\0\0\0\0";
     assert_eq!(exchange(websocket, v5), b"\x20\x03\0\x88\0");
     assert_eq!(exchange(tcp, b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n"), b"");
-    assert!(exchange(websocket, b"GET / HTTP/1.1\r\n\r\n").starts_with(b"HTTP/1.1 404 "));
+    assert!(exchange(websocket, b"GET /x HTTP/1.1\r\n\r\n").starts_with(b"HTTP/1.1 404 "));
     // Each of them waited for the connect timeout, 10 seconds, before.
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
     for hint in [
