@@ -672,7 +672,7 @@ impl Connection {
             let wait_millis = self.broker.limits.login_wait_millis;
             return self.endpoint.poll_timeout().map(|due| due.after_millis(wait_millis));
         }
-        let own = self.endpoint.poll_timeout().filter(|_| !self.is_unheard());
+        let own = self.endpoint.poll_timeout().filter(|_| !self.is_unheard() && !self.is_resting());
         if self.pressure.is_none() {
             return own;
         }
@@ -692,8 +692,9 @@ impl Connection {
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        if self.is_unheard() {
-            // Not the client's time is up, but that of the receivers that it waits for.
+        if self.is_unheard() || self.is_resting() {
+            // Not the client's time is up, but that of the receivers that it waits for. And what it
+            // has sent is not read while it rests.
             return;
         }
         self.now = now;
