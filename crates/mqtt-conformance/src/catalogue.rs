@@ -20,6 +20,8 @@ pub(crate) enum Suite {
     Unnumbered,
     /// Bad inputs and abuses.
     BadInputs,
+    /// The same on a broker with the defaults of `surgemq serve`.
+    Defaults,
     /// Stories that other suites tell.
     Stories,
 }
@@ -33,6 +35,7 @@ impl Suite {
             Self::V5 => "MQTT 5.0",
             Self::Unnumbered => "MQTT 5.0 unnumbered",
             Self::BadInputs => "bad inputs",
+            Self::Defaults => "bad inputs, defaults",
             Self::Stories => "stories",
         }
     }

@@ -1,6 +1,6 @@
 //! The page: totals first, then a table per standard.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     previous::Previous,
@@ -15,6 +15,9 @@ pub(super) const MOSQUITTO_LINE: &str = "- mosquitto: `";
 
 /// How the line begins that tells of the last run at the catalogue's sizes.
 pub(super) const FULL_LINE: &str = "- the last run with `--full --release`: ";
+
+/// The title of the rows about bad inputs on a broker with the defaults.
+const DEFAULTS: &str = "bad inputs, defaults";
 
 /// What stands above the tables.
 const HEAD: &str = include_str!("page.md");
@@ -46,6 +49,7 @@ impl Page {
         text = text.replace("{theirs}", &format!("{MOSQUITTO_LINE}{}`", self.theirs.broker));
         text = text.replace("{totals}", &self.totals());
         text = text.replace("{full}", &self.full);
+        text = text.replace("{defaults}", &self.defaults());
         let mut problems = Vec::new();
         for table in &TABLES {
             let _ = write!(text, "\n## {}\n\n", table.title);
@@ -82,6 +86,25 @@ impl Page {
             );
         }
         text.trim_end().to_owned()
+    }
+
+    /// What the run with the defaults of `surgemq serve` found.
+    fn defaults(&self) -> String {
+        let of = |kind| self.ours.verdicts.count(DEFAULTS, kind);
+        let ids = |fits: &dyn Fn(&Verdict) -> bool| {
+            let all = self.ours.verdicts.all().filter(|verdict| verdict.suite == DEFAULTS);
+            let ids: BTreeSet<_> = all.filter(|v| fits(v)).map(|v| v.id.as_str()).collect();
+            ids.into_iter().collect::<Vec<_>>().join(", ")
+        };
+        let not_run = ids(&|verdict| verdict.kind() == "not run");
+        let own = ids(&|verdict| verdict.kind() == "pass" && !verdict.reason().is_empty());
+        format!(
+            "{} pass, {} fail, {} not run ({not_run}: about files or the start itself). These ask for \
+             options, so what they are answered is not judged here: {own}.",
+            of("pass"),
+            of("fail"),
+            of("not run"),
+        )
     }
 
     fn row(&self, table: &Table, statement: &Statement) -> Result<String, String> {

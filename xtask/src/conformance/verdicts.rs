@@ -30,6 +30,11 @@ impl Verdict {
         Self { suite, version, id, verdict, reason: String::new() }
     }
 
+    /// What the suite says beside the word.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
     /// One of [`KINDS`].
     pub(super) fn kind(&self) -> &str {
         if self.reason.starts_with(OF_THE_CLIENT) { "client" } else { &self.verdict }

@@ -195,8 +195,14 @@ impl Fleet {
                 let listener = format!("tcp://127.0.0.1:{port}");
                 let mut words = vec![path.display().to_string(), "serve".into()];
                 words.extend(profile.surgemq().iter().map(|word| self.fill(word, port)));
+                if profile == Profile::Defaults {
+                    let data = self.directory.join(format!("{}-data", place.name()));
+                    words.extend(["--data-dir".into(), data.display().to_string()]);
+                } else {
+                    words.push("--in-memory".into());
+                }
                 // Opened after the profile's own: who is let in here finds the others open.
-                words.extend(["--in-memory".into(), "--listen".into(), listener]);
+                words.extend(["--listen".into(), listener]);
                 Ok(words)
             }
             Broker::Mosquitto(path) => {

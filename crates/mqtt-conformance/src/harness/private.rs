@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::broker::{free_port, write_private};
 use super::memory::resident_bytes;
 use super::options::Broker;
+use super::profile::Profile;
 use super::story::Story;
 use super::verdict::{Done, Stop, ensure, fail};
 
@@ -59,7 +60,9 @@ impl Setup {
 /// A broker of a test's own; ended when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Private {
-    child: Child,
+    /// Nothing where it is the broker of the story, with the defaults in place of the options.
+    child: Option<Child>,
+    process: u32,
     directory: PathBuf,
     address: SocketAddr,
 }
@@ -67,6 +70,11 @@ pub(crate) struct Private {
 impl Private {
     /// Starts it; not run where the broker under test is not ours, whose options these are.
     pub(crate) fn start(t: &Story, setup: &Setup) -> Done<Self> {
+        t.needs_options();
+        if let Some(process) = t.process.filter(|_| t.profile == Profile::Defaults) {
+            let directory = t.fleet.directory().join(&t.unique);
+            return Ok(Self { child: None, process, directory, address: t.address });
+        }
         let mut broker = Self::spawn(t, setup)?;
         let deadline = Instant::now() + Duration::from_secs(30);
         // It says so when the last of its listeners is there, not the first.
@@ -80,13 +88,18 @@ impl Private {
 
     /// Starts it, which must fail; answers what it says.
     pub(crate) fn refuses_to_start(t: &Story, setup: &Setup) -> Done<String> {
+        t.needs_options();
+        if t.profile == Profile::Defaults {
+            return Err(Stop::NotRun("it is about the options".to_owned()));
+        }
         let mut broker = Self::spawn(t, setup)?;
         let deadline = Instant::now() + Duration::from_secs(30);
         while !broker.has_ended() {
             ensure!(Instant::now() < deadline, "the broker started: {}", broker.log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        let failed = broker.child.wait().is_ok_and(|status| !status.success());
+        let ended = broker.child.as_mut().map(Child::wait);
+        let failed = matches!(ended, Some(Ok(status)) if !status.success());
         ensure!(failed, "it ended as if all were well");
         Ok(broker.log())
     }
@@ -134,12 +147,13 @@ impl Private {
             .stderr(errors)
             .spawn()
             .map_err(failed)?;
-        Ok(Self { child, directory, address: (Ipv4Addr::LOCALHOST, port).into() })
+        let (process, address) = (child.id(), (Ipv4Addr::LOCALHOST, port).into());
+        Ok(Self { child: Some(child), process, directory, address })
     }
 
     /// The same test, on this broker.
     pub(crate) fn story(&self, t: &Story) -> Story {
-        Story { address: self.address, process: Some(self.child.id()), ..t.clone() }
+        Story { address: self.address, process: Some(self.process), ..t.clone() }
     }
 
     /// Writes a file anew.
@@ -150,6 +164,9 @@ impl Private {
 
     /// Has it load its files anew, and waits until it says this in its log once more.
     pub(crate) fn reload(&self, says: &str) -> Done {
+        if self.child.is_none() {
+            return Err(Stop::NotRun("it is about the options".to_owned()));
+        }
         let count = || self.log().matches(says).count();
         let before = count();
         self.signal("HUP")?;
@@ -162,7 +179,7 @@ impl Private {
     }
 
     pub(crate) fn signal(&self, name: &str) -> Done {
-        let process = self.child.id().to_string();
+        let process = self.process.to_string();
         match Command::new("kill").args([&format!("-{name}"), &process]).status() {
             Ok(status) if status.success() => Ok(()),
             other => fail!("no signal was sent: {other:?}"),
@@ -183,21 +200,23 @@ impl Private {
     }
 
     pub(crate) fn process(&self) -> u32 {
-        self.child.id()
+        self.process
     }
 
     pub(crate) fn resident_bytes(&self) -> u64 {
-        resident_bytes(self.child.id()).unwrap_or(0)
+        resident_bytes(self.process).unwrap_or(0)
     }
 
     fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
     }
 }
 
 impl Drop for Private {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Profile {
     ShortClientIds,
     /// Anonymous access; a second listener with WebSocket, on 127.0.0.2 at the same port.
     WebSocket,
+    /// No option but where to listen and where to keep the data: the defaults of `surgemq serve`.
+    Defaults,
 }
 
 impl Profile {
@@ -62,6 +64,7 @@ impl Profile {
         Self::NoAliases,
         Self::ShortClientIds,
         Self::WebSocket,
+        Self::Defaults,
     ];
 
     /// As it is written on the command line.
@@ -85,6 +88,7 @@ impl Profile {
             Self::NoAliases => "no-aliases",
             Self::ShortClientIds => "short-client-ids",
             Self::WebSocket => "websocket",
+            Self::Defaults => "defaults",
         }
     }
 
@@ -108,6 +112,7 @@ impl Profile {
             Self::NoAliases => &["--allow-anonymous", "--topic-alias-maximum", "0"],
             Self::ShortClientIds => &["--allow-anonymous", "--max-client-id-bytes", "23"],
             Self::WebSocket => &["--allow-anonymous", "--listen", "ws://127.0.0.2:{port}/mqtt"],
+            Self::Defaults => &[],
         }
     }
 
@@ -127,7 +132,8 @@ impl Profile {
             Self::SmallWindow => "allow_anonymous true\nmax_inflight_messages 3\n",
             Self::NoAliases => "allow_anonymous true\nmax_topic_alias 0\n",
             // Its WebSocket listeners bind to interfaces by name, not to a second loopback address.
-            Self::WebSocket
+            Self::Defaults
+            | Self::WebSocket
             | Self::Scram
             | Self::NoWildcards
             | Self::NoShared

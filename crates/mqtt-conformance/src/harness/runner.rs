@@ -1,20 +1,29 @@
 //! Runs the tests: many at a time, the slow ones first, the passive ones last.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::broker::{Fleet, Place, said};
-use super::memory::settles;
-use super::options::Options;
+use super::memory::{falls_below, settles};
+use super::options::{Broker, Options};
 use super::passive::Monitor;
 use super::profile::Profile;
 use super::report::{Report, Row};
 use super::story::Story;
-use super::verdict::{Stop, Verdict};
+use super::verdict::{Done, Stop, Verdict};
 use super::version::Version;
 use crate::catalogue::{Case, Suite, cases, waiting};
+
+/// So many brokers with the defaults run at a time; each has its data on the disk.
+const DEFAULTS_THREADS: usize = 24;
+
+/// What such a broker may hold after any row, in bytes: some rows leave 30 MB of retained messages.
+const DEFAULTS_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Stands behind a row with the defaults that asks for options itself; the page lists them.
+const WITH_OPTIONS: &str = "the row itself is about options";
 
 /// Runs the tests that the options ask for.
 ///
@@ -52,14 +61,26 @@ pub fn run(options: &Options) -> Result<Report, String> {
     let (wide, abuse): (Vec<_>, Vec<_>) =
         abuse.into_iter().partition(|case| case.test.wide && options.full);
     let monitor = Arc::new(Monitor::default());
+    let defaults = cases_with_defaults(options, &polite, &abuse);
     for (group, threads) in [(polite, options.threads), (abuse, 12), (wide, 1), (passive, 8)] {
         rows.extend(run_group(&fleet, &monitor, &group, threads));
     }
+    rows.extend(run_group(&fleet, &Arc::default(), &defaults, DEFAULTS_THREADS));
     blame(&monitor, &mut rows);
     rows.sort_by(|a, b| {
         (a.suite, natural(a.id), a.version).cmp(&(b.suite, natural(b.id), b.version))
     });
     Ok(Report { rows, elapsed: started.elapsed() })
+}
+
+/// The bad inputs once more, on a broker that is started without any option. It need not answer as the
+/// row asks, for many rows are about options, but it has to be safe.
+fn cases_with_defaults(options: &Options, polite: &[Case], abuse: &[Case]) -> Vec<Case> {
+    if !matches!(options.broker, Broker::Ours(_)) {
+        return Vec::new();
+    }
+    let bad = polite.iter().chain(abuse).filter(|case| case.suite == Suite::BadInputs);
+    bad.map(|&case| Case { suite: Suite::Defaults, ..case }).collect()
 }
 
 fn check_profiles(options: &Options) -> Result<(), String> {
@@ -94,18 +115,23 @@ fn run_group(
 fn run_case(fleet: &Arc<Fleet>, monitor: &Arc<Monitor>, case: &Case) -> Row {
     let started = Instant::now();
     let place = place(fleet, case);
+    let has_options = Arc::new(AtomicBool::new(false));
     let result = fleet.address(&place).map_err(|reason| fleet.stop(reason)).and_then(|address| {
         let story = || Story {
             address,
             version: case.version,
             monitor: Arc::clone(monitor),
-            profile: case.test.profile,
+            profile: place.profile,
+            has_options: Arc::clone(&has_options),
             log: fleet.log(&place),
             fleet: Arc::clone(fleet),
             process: fleet.process(&place),
             id: case.test.id,
             unique: unique(),
         };
+        if case.suite == Suite::Defaults {
+            return stays_safe(&story(), case);
+        }
         let play = || {
             let story = story();
             (case.test.run)(&story)?;
@@ -134,6 +160,9 @@ fn run_case(fleet: &Arc<Fleet>, monitor: &Arc<Monitor>, case: &Case) -> Row {
         _ if log.contains("panicked") => {
             (Verdict::Fail, "the broker panicked".to_owned() + &ends(&log))
         }
+        Ok(()) if case.suite == Suite::Defaults && needs_options(case, &has_options) => {
+            (Verdict::Pass, WITH_OPTIONS.to_owned())
+        }
         Ok(()) => (Verdict::Pass, String::new()),
         Err(Stop::Fail(reason)) => (Verdict::Fail, reason + &ends(&log)),
         Err(Stop::NotSupported(reason)) => (Verdict::NotSupported, reason),
@@ -142,6 +171,23 @@ fn run_case(fleet: &Arc<Fleet>, monitor: &Arc<Monitor>, case: &Case) -> Row {
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (suite, version) = (case.suite.title(), case.version.text());
     Row { suite, version, id: case.test.id, verdict, reason, millis }
+}
+
+/// Does what the row says, whatever comes of it; then the broker serves others, and holds no more than
+/// it may.
+fn stays_safe(story: &Story, case: &Case) -> Done {
+    let done = catch_unwind(AssertUnwindSafe(|| (case.test.run)(story)));
+    if let Ok(Err(Stop::NotRun(reason))) = done {
+        return Err(Stop::NotRun(reason));
+    }
+    story.is_quick()?;
+    story.process.map_or(Ok(()), |process| falls_below(process, DEFAULTS_BYTES_MAX))
+}
+
+/// Whether the row itself asks for options.
+fn needs_options(case: &Case, has_options: &AtomicBool) -> bool {
+    let is_plain = matches!(case.test.profile, Profile::Plain | Profile::Abuse);
+    !is_plain || has_options.load(Ordering::Relaxed)
 }
 
 /// The last lines of a broker's log, to stand behind a verdict.
@@ -157,9 +203,11 @@ fn ends(log: &str) -> String {
 
 /// A bad input gets a broker of its own, so that what it costs can be told.
 fn place(fleet: &Fleet, case: &Case) -> Place {
-    let alone = case.suite == Suite::BadInputs && !case.test.passive && fleet.starts_brokers();
+    let (is_bad, is_default) = (case.suite == Suite::BadInputs, case.suite == Suite::Defaults);
+    let alone = (is_bad || is_default) && !case.test.passive && fleet.starts_brokers();
     let owner = alone.then(|| format!("{}-{}", case.test.id, case.version.text()));
-    Place { profile: case.test.profile, owner }
+    let profile = if is_default { Profile::Defaults } else { case.test.profile };
+    Place { profile, owner }
 }
 
 /// A name of letters and digits that no other test has, in this run or one soon before.
@@ -175,7 +223,8 @@ fn blame(monitor: &Monitor, rows: &mut [Row]) {
     for (version, id, reason) in monitor.violations() {
         let of = if version == Version::V31 { Version::V311 } else { version };
         let row = rows.iter_mut().find(|row| {
-            row.id == id && row.version == of.text() && row.suite != Suite::BadInputs.title()
+            let is_bad = [Suite::BadInputs.title(), Suite::Defaults.title()].contains(&row.suite);
+            row.id == id && row.version == of.text() && !is_bad
         });
         if let Some(row) = row
             && row.verdict != Verdict::Fail

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::broker::Fleet;
@@ -49,12 +50,19 @@ pub(crate) struct Story {
     pub(crate) process: Option<u32>,
     /// A short name that is unique in this run and, nearly, among runs.
     pub(crate) unique: String,
+    /// Whether the test has started a broker with options of its own.
+    pub(crate) has_options: Arc<AtomicBool>,
 }
 
 impl Story {
     /// The size that the catalogue names, or a smaller one where that would take long.
     pub(crate) fn scaled(&self, named: u32, smaller: u32) -> u32 {
         if self.fleet.options().full { named } else { smaller }
+    }
+
+    /// Notes that the test starts a broker with options of its own.
+    pub(crate) fn needs_options(&self) {
+        self.has_options.store(true, Ordering::Relaxed);
     }
 
     /// Whether the sizes that the catalogue names are asked for.
