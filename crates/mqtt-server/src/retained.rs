@@ -1,6 +1,6 @@
 //! Retained messages: the seam where they are kept.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use mqtt_session::{PackedMessage, Run, Time};
 use mqtt_topics::{RetainedTree, ScanEnd, TopicFilterRef, TopicName, TopicNameRef};
@@ -66,6 +66,15 @@ pub trait Retained: Send + Sync {
         None
     }
 
+    /// Removes up to `messages_max` messages that have expired at `now`, and adds their topics to
+    /// `expired`. Returns when the next one expires: that is when this is called again; and before a
+    /// message is refused because the limit is reached. Without it, messages that have expired are
+    /// left out of what is found, and take room.
+    fn expire(&self, now: Time, messages_max: usize, expired: &mut Vec<TopicName>) -> Option<Time> {
+        let _ = (now, messages_max, expired);
+        None
+    }
+
     /// How many there are.
     fn count(&self) -> RetainedCount;
 }
@@ -82,6 +91,8 @@ struct Kept {
     count: RetainedCount,
     /// The nodes that their topics need.
     nodes: usize,
+    /// Messages that expire, earliest first. There is none for those that do not.
+    expiring: BTreeSet<(Time, Box<str>)>,
 }
 
 /// What a level of a topic takes in the tree, at most: a topic of many short levels takes far more than
@@ -104,16 +115,8 @@ impl MemoryRetained {
                 tree: RetainedTree::new(),
                 count: RetainedCount::default(),
                 nodes: 0,
+                expiring: BTreeSet::new(),
             }),
-        }
-    }
-
-    fn remove_expired(&self, topics: &[TopicName], now: Time) {
-        let mut kept = self.kept.write();
-        for topic in topics {
-            if kept.tree.get(topic.as_ref()).is_some_and(|run| run.is_expired(now)) {
-                kept.remove(topic.as_ref());
-            }
         }
     }
 }
@@ -122,6 +125,7 @@ impl Kept {
     fn remove(&mut self, topic: TopicNameRef<'_>) {
         let before = self.tree.node_count();
         let Some(removed) = self.tree.remove(topic) else { return };
+        self.forget_expiry(topic, removed.expires_at());
         if !is_sys(topic.as_str()) {
             self.count.messages -= 1;
             self.count.bytes -= removed.len();
@@ -140,15 +144,25 @@ impl Kept {
             return false;
         }
         let before = self.tree.node_count();
-        self.tree.insert(topic, PackedMessage::new(run));
+        let replaced = self.tree.insert(topic, PackedMessage::new(run));
         let nodes = self.nodes + self.tree.node_count() - before;
         if !fits(nodes) {
             // Only a new topic needs nodes: without it everything is as it was.
             self.tree.remove(topic);
             return false;
         }
+        self.forget_expiry(topic, replaced.and_then(|replaced| replaced.expires_at()));
+        if let Some(due) = run.expires_at() {
+            self.expiring.insert((due, topic.as_str().into()));
+        }
         (self.count, self.nodes) = (RetainedCount { messages, bytes }, nodes);
         true
+    }
+
+    fn forget_expiry(&mut self, topic: TopicNameRef<'_>, due: Option<Time>) {
+        if let Some(due) = due {
+            self.expiring.remove(&(due, topic.as_str().into()));
+        }
     }
 }
 
@@ -177,7 +191,6 @@ impl Retained for MemoryRetained {
         let wanted = found.len() + messages_max;
         let mut bytes_left = PAGE_BYTES;
         let mut visits_left = VISITS_MAX;
-        let mut expired = Vec::new();
         let mut last = None;
         let end = self.kept.read().tree.scan_counted(
             filter,
@@ -186,7 +199,6 @@ impl Retained for MemoryRetained {
             &mut |topic, run| {
                 bytes_left = bytes_left.saturating_sub(run.len());
                 if run.is_expired(now) {
-                    expired.extend(TopicName::new(topic));
                     return ControlFlow::Continue(());
                 }
                 found.push(run.unpack());
@@ -197,9 +209,6 @@ impl Retained for MemoryRetained {
                 ControlFlow::Break(())
             },
         );
-        if !expired.is_empty() {
-            self.remove_expired(&expired, now);
-        }
         let next = match end {
             ScanEnd::Complete => None,
             ScanEnd::Stopped => last.and_then(|topic| {
@@ -213,6 +222,21 @@ impl Retained for MemoryRetained {
 
     fn len_of(&self, topic: TopicNameRef<'_>) -> Option<usize> {
         self.kept.read().tree.get(topic).map(PackedMessage::len)
+    }
+
+    fn expire(&self, now: Time, messages_max: usize, expired: &mut Vec<TopicName>) -> Option<Time> {
+        let mut kept = self.kept.write();
+        for _ in 0..messages_max {
+            if kept.expiring.first().is_none_or(|(due, _)| *due > now) {
+                break;
+            }
+            let Some((_, topic)) = kept.expiring.pop_first() else { break };
+            if let Ok(topic) = TopicName::with_limit(&*topic, usize::MAX) {
+                kept.remove(topic.as_ref());
+                expired.push(topic);
+            }
+        }
+        kept.expiring.first().map(|(due, _)| *due)
     }
 
     fn count(&self) -> RetainedCount {
@@ -316,11 +340,19 @@ mod tests {
     #[test]
     fn expired_messages_are_left_out_and_freed() {
         let store = store();
-        store.set(topic("a"), Some(message("a", Some(Time::from_millis(5))))).unwrap();
+        for (name, due) in [("a", 5), ("b", 5), ("c", 9), ("b", 7)] {
+            store.set(topic(name), Some(message(name, Some(Time::from_millis(due))))).unwrap();
+        }
         let filter = TopicFilterRef::new("#").unwrap();
         let mut found = Vec::new();
         store.scan(filter, None, 10, Time::from_millis(5), &mut found);
-        assert!(found.is_empty());
+        assert_eq!(found.iter().map(Run::topic).collect::<Vec<_>>(), ["b", "c"]);
+        let mut expired = Vec::new();
+        let next = store.expire(Time::from_millis(5), 10, &mut expired);
+        assert_eq!((next, expired.len()), (Some(Time::from_millis(7)), 1));
+        assert_eq!(store.expire(Time::from_millis(9), 1, &mut expired), Some(Time::from_millis(9)));
+        assert_eq!(store.expire(Time::from_millis(9), 1, &mut expired), None);
+        assert_eq!(expired.iter().map(TopicName::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(store.count(), RetainedCount::default());
     }
 }

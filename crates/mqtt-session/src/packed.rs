@@ -75,13 +75,19 @@ impl PackedMessage {
         self.len() == 0
     }
 
+    /// When the Message Expiry Interval runs out.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Time> {
+        match &self.0 {
+            Packed::Small { expires_at, .. } => *expires_at,
+            Packed::Large(run) => run.expires_at(),
+        }
+    }
+
     /// Whether the Message Expiry Interval has run out at `now`.
     #[must_use]
     pub fn is_expired(&self, now: Time) -> bool {
-        match &self.0 {
-            Packed::Small { expires_at, .. } => expires_at.is_some_and(|deadline| deadline <= now),
-            Packed::Large(run) => run.is_expired(now),
-        }
+        self.expires_at().is_some_and(|deadline| deadline <= now)
     }
 }
 

@@ -125,7 +125,10 @@ impl Broker {
         parts.limits.protocol.retain_available &= keeps_retained;
         let limits = parts.limits.queue;
         let schedule: Arc<Schedule> = Arc::default();
-        let journal = |store| Box::new(Journal::new(store, limits, parts.clock, schedule.clone()));
+        let journal = |store| {
+            let (schedule, retained) = (schedule.clone(), parts.retained.clone());
+            Box::new(Journal::new(store, limits, parts.clock, schedule, retained))
+        };
         let registry = Registry::new(&parts.limits);
         let away = parts.limits.evict_sessions.then(Away::default);
         Self {
@@ -318,6 +321,10 @@ impl Broker {
     /// come back.
     pub(crate) fn handle_timeout(self: &Arc<Self>, now: Time) -> Option<Time> {
         let mut work = Work::default();
+        if self.schedule.take_retained(now) {
+            work.spend(END_STEPS);
+            self.expire_retained(now);
+        }
         while !work.is_over() {
             let Some(entry) = self.schedule.next_due(now) else { break };
             work.spend(ENTRY_STEPS);
@@ -419,7 +426,7 @@ impl Broker {
         transaction: &mut Transaction,
         work: &mut Work,
     ) -> ReasonCode {
-        if run.retain() && self.retain(run, transaction).is_err() {
+        if run.retain() && self.retain(run, now, transaction).is_err() {
             return ReasonCode::QUOTA_EXCEEDED;
         }
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else {

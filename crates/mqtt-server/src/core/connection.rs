@@ -404,7 +404,7 @@ impl Connection {
         let reason = if !allowed {
             self.traffic.denied += 1;
             ReasonCode::NOT_AUTHORIZED
-        } else if run.retain() && self.broker.retain(run, &mut self.transaction).is_err() {
+        } else if run.retain() && self.broker.retain(run, now, &mut self.transaction).is_err() {
             self.traffic.denied += 1;
             ReasonCode::QUOTA_EXCEEDED
         } else if let Ok(topic) = topic {

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use mqtt_session::{Level, Time, time::earliest};
+use mqtt_topics::TopicName;
 
 use super::{
     broker::Broker,
@@ -16,7 +17,32 @@ use super::{
     slot::Slot,
 };
 
+/// So many retained messages are removed in one go.
+const RETAINED_MAX: usize = 1024;
+
 impl Broker {
+    /// Removes retained messages that have expired, here and in the store, at most some of them.
+    /// Returns whether there were any.
+    pub(super) fn expire_retained(&self, now: Time) -> bool {
+        let mut expired = Vec::new();
+        let next = self.retained.expire(now, RETAINED_MAX, &mut expired);
+        let any = !expired.is_empty();
+        self.forget_retained(expired, now);
+        if let Some(due) = next {
+            self.schedule.look_at_retained(due);
+        }
+        any
+    }
+
+    /// Has the retained messages of topics removed from the store, as they have expired.
+    pub(super) fn forget_retained(&self, topics: Vec<TopicName>, now: Time) {
+        let mut transaction = Transaction::new();
+        for topic in topics {
+            transaction.add(Entry::ForgetRetained { topic }, Level::Memory);
+        }
+        self.append(transaction, now);
+    }
+
     /// Removes messages of a session that have expired, or has them removed.
     pub(super) fn expire_messages(&self, slot: &Arc<Slot>, now: Time) {
         let (next, is_online) = {

@@ -132,6 +132,7 @@ impl Broker {
     pub(crate) fn retain(
         &self,
         run: &Run,
+        now: Time,
         transaction: &mut Transaction,
     ) -> Result<(), RetainedFull> {
         let Ok(topic) = TopicNameRef::with_limit(run.topic(), usize::MAX) else { return Ok(()) };
@@ -149,7 +150,15 @@ impl Broker {
                 return Err(RetainedFull);
             }
         }
-        self.retained.set(topic, message.clone())?;
+        // What has expired makes room.
+        while let Err(full) = self.retained.set(topic, message.clone()) {
+            if !self.expire_retained(now) {
+                return Err(full);
+            }
+        }
+        if let Some(due) = run.expires_at() {
+            self.schedule.look_at_retained(due);
+        }
         if self.journal.is_some() && !is_sys(topic.as_str()) {
             let level = self.durability.level(run).min(match run.qos() {
                 // Nobody waits for it, but it must not be more and more.

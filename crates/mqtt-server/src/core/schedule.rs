@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, task::Waker};
 
-use mqtt_session::Time;
+use mqtt_session::{Time, time::earliest};
 use parking_lot::Mutex;
 
 use super::slot::Slot;
@@ -23,6 +23,8 @@ pub(crate) struct Schedule {
 struct Entries {
     by_time: BTreeMap<(Time, u64), Entry>,
     last: u64,
+    /// When to look for retained messages that have expired.
+    retained: Option<Time>,
 }
 
 /// Something that falls due for a session.
@@ -50,13 +52,34 @@ impl Schedule {
         self.insert(due, Entry { slot: slot.clone(), what: Due::Messages });
     }
 
+    /// A retained message expires at `due`. Those of one second are looked for once.
+    pub(crate) fn look_at_retained(&self, due: Time) {
+        let at = Time::from_millis(due.as_millis().div_ceil(1000).saturating_mul(1000));
+        let is_first = {
+            let mut entries = self.entries.lock();
+            if entries.retained.is_some_and(|known| known <= at) {
+                return;
+            }
+            let is_first = entries.next().is_none_or(|next| at < next);
+            entries.retained = Some(at);
+            is_first
+        };
+        if is_first {
+            self.wake();
+        }
+    }
+
+    /// Whether it is time to look for expired retained messages: once.
+    pub(crate) fn take_retained(&self, now: Time) -> bool {
+        self.entries.lock().retained.take_if(|due| *due <= now).is_some()
+    }
+
     fn insert(&self, due: Time, entry: Entry) {
         let is_first = {
             let mut entries = self.entries.lock();
             entries.last += 1;
             let key = (due, entries.last);
-            let first = entries.by_time.first_key_value();
-            let is_first = first.is_none_or(|(first, _)| due < first.0);
+            let is_first = entries.next().is_none_or(|next| due < next);
             entries.by_time.insert(key, entry);
             is_first
         };
@@ -82,6 +105,13 @@ impl Schedule {
 
     /// When the next entry is due.
     pub(crate) fn next(&self) -> Option<Time> {
-        self.entries.lock().by_time.first_key_value().map(|((due, _), _)| *due)
+        self.entries.lock().next()
+    }
+}
+
+impl Entries {
+    fn next(&self) -> Option<Time> {
+        let first = self.by_time.first_key_value().map(|((due, _), _)| *due);
+        earliest(first, self.retained)
     }
 }

@@ -88,6 +88,12 @@ impl<'a> Group<'a> {
                 let message = run.map(|run| StoredMessage::new(&run, self.clock));
                 self.retain(topic, message);
             }
+            Entry::ForgetRetained { topic } => {
+                if !journal.is_retained(topic.as_ref(), self.now) {
+                    let topic = topic.as_str().into();
+                    self.changes.push(Change::Retain { topic, message: None });
+                }
+            }
             Entry::Session(session) => {
                 self.queues.by_session.entry(session.number).or_insert_with(Queue::new);
                 self.changes.push(Change::Session(session));

@@ -41,6 +41,7 @@ use mqtt_session::{
     Change, ClockMark, InboxLimits, Ledger, Level, SessionNumber, SessionStore, StoreError,
     StoreErrorKind, StoredMessage, Time, WallClock,
 };
+use mqtt_topics::{TopicFilterRef, TopicNameRef};
 use parking_lot::{Condvar, Mutex};
 
 use self::{
@@ -57,6 +58,7 @@ use super::{
     schedule::Schedule,
     slot::{Slot, wake_all},
 };
+use crate::retained::Retained;
 
 /// Above so many bytes in the next group, whoever waits for it is not read from.
 const PENDING_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -90,6 +92,7 @@ pub(crate) struct Journal {
     limits: InboxLimits,
     /// When sessions are looked at for expired messages.
     schedule: Arc<Schedule>,
+    retained: Arc<dyn Retained>,
     pending: Mutex<Pending>,
     work: Condvar,
     /// Who waits for the group that is being written.
@@ -157,9 +160,11 @@ impl Journal {
         limits: InboxLimits,
         clock: WallClock,
         schedule: Arc<Schedule>,
+        retained: Arc<dyn Retained>,
     ) -> Self {
         Self {
             schedule,
+            retained,
             store,
             clock,
             limits,
@@ -244,6 +249,15 @@ impl Journal {
             }
             entry => Some(entry),
         }
+    }
+
+    /// Whether there is a retained message of a topic that may go into the store.
+    fn is_retained(&self, topic: TopicNameRef<'_>, now: Time) -> bool {
+        let mut found = Vec::new();
+        if let Ok(filter) = TopicFilterRef::with_limit(topic.as_str(), usize::MAX) {
+            self.retained.scan(filter, None, 1, now, &mut found);
+        }
+        !found.is_empty()
     }
 
     /// What has become of a ticket.

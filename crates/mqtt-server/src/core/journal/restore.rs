@@ -25,6 +25,8 @@ struct Finder<'a> {
     queues: Queues,
     sessions: HashMap<SessionNumber, (Arc<Slot>, StoredSession)>,
     last: u64,
+    /// What is to be written at once.
+    parked: Transaction,
 }
 
 impl Broker {
@@ -36,7 +38,8 @@ impl Broker {
     pub(crate) fn load(self: &Arc<Self>, now: Time) -> Result<(), StoreError> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let (queues, sessions) = (Queues::default(), HashMap::new());
-        let mut finder = Finder { broker: self, journal, now, queues, sessions, last: 0 };
+        let parked = Transaction::new();
+        let mut finder = Finder { broker: self, journal, now, queues, sessions, last: 0, parked };
         journal.store.load(&mut |stored| finder.find(stored))?;
         let found = finder.finish();
         for finding in journal.store.take_findings() {
@@ -107,18 +110,25 @@ impl Finder<'_> {
         }
     }
 
-    fn retained(&self, topic: &str, message: StoredMessage) {
+    fn retained(&mut self, topic: &str, message: StoredMessage) {
         let run = message.run(self.journal.clock);
         let Ok(name) = TopicNameRef::with_limit(topic, usize::MAX) else { return };
-        if !run.is_expired(self.now) && self.broker.retained.set(name, Some(run)).is_err() {
+        if run.is_expired(self.now) {
+            let topic = name.to_owned();
+            self.parked.add(Entry::ForgetRetained { topic }, Level::Memory);
+            return;
+        }
+        let due = run.expires_at();
+        if self.broker.retained.set(name, Some(run)).is_err() {
             tracing::warn!(topic, "a retained message was left out: the limit is reached");
+        } else if let Some(due) = due {
+            self.broker.schedule.look_at_retained(due);
         }
     }
 
     fn finish(self) -> Queues {
-        let Self { broker, journal, now, mut queues, sessions, last } = self;
+        let Self { broker, journal, now, mut queues, sessions, last, mut parked } = self;
         journal.last_session.store(last, std::sync::atomic::Ordering::Relaxed);
-        let mut parked = Transaction::new();
         let mut left = Vec::new();
         for (number, (slot, mut session)) in sessions {
             let Some(queue) = queues.by_session.get_mut(&number) else { continue };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mqtt_packet::{PacketId, QoS};
 use mqtt_session::{Level, Progress, Run, SessionNumber, StoredSession, StoredSubscription};
+use mqtt_topics::TopicName;
 
 use super::Ticket;
 use crate::core::slot::Slot;
@@ -36,6 +37,11 @@ pub(crate) enum Entry {
     Retain {
         topic: Arc<str>,
         run: Option<Run>,
+    },
+    /// The retained message of a topic has expired. One that is there all the same is newer, and was
+    /// or will be written.
+    ForgetRetained {
+        topic: TopicName,
     },
     /// A session is as this says.
     Session(StoredSession),

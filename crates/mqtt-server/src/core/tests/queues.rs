@@ -233,3 +233,66 @@ fn what_has_expired_is_gone_from_the_store_too() {
     let back = last.connect(&persistent(Version::V5, "away"));
     assert_eq!(last.texts(back), ["None", "new"]);
 }
+
+#[test]
+fn retained_messages_that_have_expired_make_room() {
+    for mut world in both(|limits| limits.retained_messages_max = 3) {
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        world.seen(publisher);
+        for (number, secs) in [Some(1), Some(1), None].into_iter().enumerate() {
+            let properties =
+                PublishProperties { message_expiry_interval: secs, ..Default::default() };
+            world.publish_as(publisher, &format!("t/{number}"), "x", 1, true, properties);
+        }
+        let reason = |world: &mut World| match world.seen(publisher)[..] {
+            [.., Seen::Ack(_, reason)] => reason,
+            ref other => panic!("{other:?}"),
+        };
+        let properties = PublishProperties::default();
+        world.publish_as(publisher, "t/new", "x", 1, true, properties);
+        assert_eq!(reason(&mut world), ReasonCode::QUOTA_EXCEEDED);
+        world.now = world.now.after_millis(1_000);
+        // Nobody had the time to look.
+        world.publish_as(publisher, "t/new", "x", 1, true, properties);
+        assert_eq!(reason(&mut world), ReasonCode::NO_MATCHING_SUBSCRIBERS);
+        assert_eq!(world.broker.retained.count().messages, 2);
+    }
+}
+
+#[test]
+fn retained_messages_expire_though_nobody_looks_and_leave_the_store() {
+    let mut world = World::durable();
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    for (number, secs) in [Some(1), Some(100), None, Some(5)].into_iter().enumerate() {
+        let properties = PublishProperties { message_expiry_interval: secs, ..Default::default() };
+        world.publish_as(publisher, &format!("t/{number}"), "x", 1, true, properties);
+    }
+    world.pass(1_000);
+    assert_eq!((world.broker.retained.count().messages, world.stored_retained()), (3, 3));
+    let mut next = world.restart_after(10_000);
+    next.run();
+    assert_eq!((next.broker.retained.count().messages, next.stored_retained()), (2, 2));
+    next.pass(100_000);
+    assert_eq!((next.broker.retained.count().messages, next.stored_retained()), (1, 1));
+}
+
+#[test]
+fn a_retained_message_that_took_the_place_of_an_expired_one_stays_in_the_store() {
+    let mut world = World::durable();
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    let short = PublishProperties { message_expiry_interval: Some(1), ..Default::default() };
+    world.publish_as(publisher, "t", "old", 1, true, short);
+    // The end of the old one is appended behind the new one.
+    world.writes = false;
+    world.now = world.now.after_millis(1_000);
+    let mut expired = Vec::new();
+    world.broker.retained.expire(world.now, 9, &mut expired);
+    world.publish_as(publisher, "t", "new", 1, true, PublishProperties::default());
+    world.broker.forget_retained(expired, world.now);
+    world.writes = true;
+    world.run();
+    let mut next = world.restart();
+    let client = next.connect(&hello(Version::V5, "client"));
+    next.subscribe(client, "t", 1);
+    assert_eq!(next.texts(client), ["new"]);
+}

@@ -106,6 +106,14 @@ impl World {
         count
     }
 
+    /// Retained messages that are in the store.
+    pub(super) fn stored_retained(&self) -> usize {
+        let mut count = 0;
+        let visit = &mut |stored| count += usize::from(matches!(stored, Stored::Retained { .. }));
+        self.store.as_ref().unwrap().load(visit).unwrap();
+        count
+    }
+
     /// The broker dies with all its connections, and another one starts in its place.
     pub(super) fn crash(&mut self) {
         // The journal of the dead one is never written again.
