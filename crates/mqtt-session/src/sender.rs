@@ -318,9 +318,15 @@ impl Sender {
 
     /// Messages of a delivery that are not known to be finished.
     fn unfinished(&self, delivery: &Delivery) -> usize {
-        match &self.past {
-            Some(past) => past.unfinished(delivery, self.flights.next()),
-            None => delivery.count() as usize,
+        let next = self.flights.next();
+        match (&self.past, delivery.seq) {
+            (Some(past), _) => past.unfinished(delivery, next),
+            // The first entry of a queue may begin before its head.
+            (None, Some(first)) if first.get() < next => {
+                let before = usize::try_from(next - first.get()).unwrap_or(usize::MAX);
+                (delivery.count() as usize).saturating_sub(before)
+            }
+            (None, _) => delivery.count() as usize,
         }
     }
 

@@ -435,7 +435,7 @@ impl Broker {
         let receivers = self.receivers(publisher.map(|slot| slot.id), topic, work);
         work.spend(receivers.steps(1));
         let mut behind = super::behind::Behind::default();
-        self.hand_out(run, &receivers, now, traffic, &mut behind, transaction)
+        self.hand_out(run, &receivers, now, traffic, &mut behind, transaction).reason
     }
 }
 

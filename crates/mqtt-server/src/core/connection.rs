@@ -38,6 +38,7 @@ use super::{
     journal::{Entry, Outcome, Transaction, Unsettled},
     login::{Credentials, LoginJob, LoginStamp, Peer},
     pressure::{Answer, Pressure},
+    publish::Verdict,
     refusals::Refused,
     route::{NOWHERE, Routes},
     slot::{Exchanged, Report, Slot},
@@ -188,7 +189,9 @@ impl Connection {
                 let level = self.broker.durability.level;
                 let (refused, unsettled) = self.undone(&self.pressure);
                 ids.retain(|id| !refused.contains(id));
-                self.transaction.add(Entry::Received { session, ids, unsettled }, level);
+                let refusable = self.pressure.refusable();
+                let received = Entry::Received { session, ids, unsettled, refusable };
+                self.transaction.add(received, level);
             }
         }
         if !gated.is_empty() {
@@ -350,28 +353,30 @@ impl Connection {
         let Some((span, number)) = joined else { return };
         let Some(run) = self.endpoint.run(&span) else { return };
         self.traffic.published += u64::from(run.count());
+        let is_alone = self.broker.may_refuse(&run);
         let Self { broker, traffic, pressure, transaction, routes, .. } = self;
         let route = routes.as_ref().and_then(|routes| routes.get(number));
         let (part, rest) = match route {
-            Some(route) => route.part(run, work),
+            Some(route) => route.part(run, is_alone, work),
             None => (run, None),
         };
         let behind = pressure.receivers(part.qos());
-        let reason = broker.publish_by(route, &part, now, traffic, behind, transaction);
-        self.acknowledge(&part, reason);
+        let verdict = broker.publish_by(route, &part, now, traffic, behind, transaction);
+        self.acknowledge(&part, verdict);
         self.keep_messages(rest);
     }
 
     /// Goes on with messages that the members of groups share, each of which is handed out by itself.
     pub(super) fn publish_rest(&mut self, run: Run, work: &mut Work, now: Time) {
+        let is_alone = self.broker.may_refuse(&run);
         let Stage::Open(client) = &self.stage else { return };
         let Self { broker, traffic, pressure, transaction, .. } = self;
         // Nothing that is remembered: the access rules may have changed between two turns.
         let route = broker.route(&client.slot, run.topic(), run.qos(), work);
-        let (part, rest) = route.part(run, work);
+        let (part, rest) = route.part(run, is_alone, work);
         let behind = pressure.receivers(part.qos());
-        let reason = broker.publish_by(Some(&route), &part, now, traffic, behind, transaction);
-        self.acknowledge(&part, reason);
+        let verdict = broker.publish_by(Some(&route), &part, now, traffic, behind, transaction);
+        self.acknowledge(&part, verdict);
         self.keep_messages(rest);
     }
 
@@ -382,10 +387,10 @@ impl Connection {
     }
 
     /// Answers messages at once, or when what they brought about is written.
-    fn acknowledge(&mut self, run: &Run, reason: ReasonCode) {
+    fn acknowledge(&mut self, run: &Run, verdict: Verdict) {
         let has_id = run.qos() == QoS::ExactlyOnce && self.is_stored();
         let is_stored = self.transaction.is_awaited() || has_id;
-        self.pressure.acknowledge(run, reason, is_stored, &mut self.endpoint);
+        self.pressure.acknowledge(run, verdict, is_stored, &mut self.endpoint);
     }
 
     /// Whether the client's session is in the store.
@@ -401,12 +406,12 @@ impl Connection {
         let allowed = topic.is_ok_and(|topic| {
             self.broker.may_publish(client.slot.subject(), topic, run.qos(), run.retain())
         });
-        let reason = if !allowed {
+        let verdict = if !allowed {
             self.traffic.denied += 1;
-            ReasonCode::NOT_AUTHORIZED
+            ReasonCode::NOT_AUTHORIZED.into()
         } else if run.retain() && self.broker.retain(run, now, &mut self.transaction).is_err() {
             self.traffic.denied += 1;
-            ReasonCode::QUOTA_EXCEEDED
+            ReasonCode::QUOTA_EXCEEDED.into()
         } else if let Ok(topic) = topic {
             let Self { broker, traffic, pressure, transaction, .. } = self;
             let receivers = broker.receivers(Some(client.slot.id), topic, work);
@@ -414,9 +419,9 @@ impl Connection {
             work.spend(receivers.steps(1));
             broker.hand_out(run, &receivers, now, traffic, behind, transaction)
         } else {
-            ReasonCode::TOPIC_NAME_INVALID
+            ReasonCode::TOPIC_NAME_INVALID.into()
         };
-        self.acknowledge(run, reason);
+        self.acknowledge(run, verdict);
     }
 
     fn handle_event(&mut self, event: ServerEvent, work: &mut Work, now: Time) {
@@ -778,11 +783,16 @@ impl Connection {
     /// it has not decided on.
     fn undone(&self, pressure: &Pressure) -> (Vec<PacketId>, Unsettled) {
         let (mut refused, mut unsettled) = (Vec::new(), Vec::new());
-        let Some(journal) = &self.broker.journal else { return (refused, unsettled) };
+        // Of these no queue has taken anything, once it is known.
+        let full = pressure.refusable().into_iter().filter_map(|(id, place, taken)| {
+            (taken.load(std::sync::atomic::Ordering::Relaxed) <= place).then_some(id)
+        });
+        let full: Vec<_> = full.collect();
+        let Some(journal) = &self.broker.journal else { return (full, unsettled) };
         for (id, waits_for) in pressure.unanswered() {
             match waits_for.map(|ticket| (ticket, ticket.map(|ticket| journal.outcome(ticket)))) {
                 Err(_) | Ok((_, Some(Outcome::Refused(_)))) => refused.push(id),
-                Ok((_, Some(Outcome::Safe))) => {}
+                Ok((_, Some(Outcome::Safe))) => refused.extend(full.contains(&id).then_some(id)),
                 Ok((ticket, _)) => unsettled.push((id, ticket)),
             }
         }

@@ -114,7 +114,9 @@ fn park(
 ) {
     if let Some(ids) = session.take_received() {
         let unsettled = unsettled.clone();
-        transaction.add(Entry::Received { session: number, ids, unsettled }, Level::Memory);
+        let refusable = Vec::new();
+        let received = Entry::Received { session: number, ids, unsettled, refusable };
+        transaction.add(received, Level::Memory);
     }
     let progress = was_let_in.then(|| session.progress());
     session.forget_messages();

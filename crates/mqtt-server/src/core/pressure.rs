@@ -20,7 +20,8 @@ use mqtt_session::{Run, ServerEndpoint, Time};
 
 use super::{
     behind::Behind,
-    journal::{Journal, Outcome, Ticket},
+    journal::{Journal, Outcome, Refusable, Ticket},
+    publish::Verdict,
     slot::{Slot, Waits},
 };
 
@@ -38,7 +39,7 @@ pub(super) struct Pressure {
 #[derive(Default)]
 struct Due {
     /// Acknowledgements of messages, in the order of the messages.
-    owed: VecDeque<Owed<(Run, ReasonCode)>>,
+    owed: VecDeque<Owed<(Run, Verdict)>>,
     messages: u32,
     /// Everything else, in order.
     answers: VecDeque<Owed<Answer>>,
@@ -110,13 +111,13 @@ impl Due {
         journal: Option<&Journal>,
     ) -> Result<(), ReasonCode> {
         while let Some(owed) = self.owed.front() {
-            let (run, reason) = &owed.what;
+            let (run, verdict) = &owed.what;
             match owed.outcome(journal) {
                 Outcome::Pending => break,
                 // Before 5.0 there is no way to refuse a message but to close.
                 Outcome::Refused(reason) if !is_v5(endpoint) => return Err(reason),
                 Outcome::Refused(reason) => endpoint.acknowledge(run, reason),
-                Outcome::Safe => endpoint.acknowledge(run, *reason),
+                Outcome::Safe => tell(endpoint, run, verdict),
             }
             self.messages = self.messages.saturating_sub(run.count());
             self.owed.pop_front();
@@ -166,7 +167,7 @@ impl Pressure {
     pub(super) fn acknowledge(
         &mut self,
         run: &Run,
-        reason: ReasonCode,
+        verdict: Verdict,
         is_stored: bool,
         endpoint: &mut ServerEndpoint,
     ) {
@@ -178,12 +179,12 @@ impl Pressure {
         }
         let is_owed = self.due.as_ref().is_some_and(|due| !due.owed.is_empty());
         if !is_stored && self.unanswered.is_empty() && !is_owed {
-            return endpoint.acknowledge(run, reason);
+            return tell(endpoint, run, &verdict);
         }
         let due = self.due.get_or_insert_default();
         due.messages += run.count();
         let ticket = (!is_stored).then_some(Ticket::default());
-        due.owed.push_back(Owed::new(ticket, (run.clone(), reason)));
+        due.owed.push_back(Owed::new(ticket, (run.clone(), verdict)));
     }
 
     /// Answers when what was appended, or is about to be, is safe.
@@ -240,6 +241,18 @@ impl Pressure {
         })
     }
 
+    /// The identifiers of QoS 2 messages that are not acknowledged and may be refused by full queues.
+    pub(super) fn refusable(&self) -> Refusable {
+        let owed = self.due.iter().flat_map(|due| &due.owed).filter(|owed| owed.refused.is_none());
+        let owed = owed.filter(|owed| owed.what.0.qos() == QoS::ExactlyOnce);
+        owed.filter_map(|owed| Some((&owed.what.0, owed.what.1.taken.as_ref()?)))
+            .flat_map(|(run, taken)| {
+                let ids = run.frames().filter_map(|frame| frame.publish.packet_id);
+                (0..).zip(ids).map(|(place, id)| (id, place, taken.clone()))
+            })
+            .collect()
+    }
+
     /// Whether something of what is owed can be paid.
     pub(super) fn is_due(&self, journal: Option<&Journal>) -> bool {
         let Some(due) = &self.due else { return false };
@@ -264,6 +277,20 @@ impl Pressure {
         let unread = self.unread.deadline(Waits::Reading);
         mqtt_session::time::earliest(unread, self.unanswered.deadline(Waits::Acks))
     }
+}
+
+/// Acknowledges the messages of a run, and refuses those that no receiver's queue had room for. Before
+/// 5.0 there is no way to say that but to close, which would not make room: they are acknowledged
+/// [MQTT-3.3.5-2].
+fn tell(endpoint: &mut ServerEndpoint, run: &Run, verdict: &Verdict) {
+    let accepted = verdict.accepted(run);
+    if accepted == run.count() || !is_v5(endpoint) {
+        return endpoint.acknowledge(run, verdict.reason);
+    }
+    if let Some(first) = run.first(accepted) {
+        endpoint.acknowledge(&first, verdict.reason);
+    }
+    endpoint.acknowledge(&run.without_first(accepted), ReasonCode::QUOTA_EXCEEDED);
 }
 
 fn is_v5(endpoint: &ServerEndpoint) -> bool {

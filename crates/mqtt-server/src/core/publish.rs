@@ -1,10 +1,16 @@
 //! From a message to its receivers.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use foldhash::fast::RandomState;
 use mqtt_packet::{QoS, ReasonCode};
-use mqtt_session::{Delivery, Level, Run, Time, Wire};
+use mqtt_session::{Delivery, Level, QueueFull, Run, Time, Wire};
 use mqtt_topics::TopicNameRef;
 
 use super::{
@@ -179,14 +185,22 @@ impl Broker {
         traffic: &mut Traffic,
         behind: &mut Behind,
         transaction: &mut Transaction,
-    ) -> ReasonCode {
+    ) -> Verdict {
         match route.filter(|route| route.allowed) {
             Some(route) => self.hand_out(run, &route.receivers, now, traffic, behind, transaction),
             None => {
                 traffic.denied += u64::from(run.count());
-                ReasonCode::NOT_AUTHORIZED
+                ReasonCode::NOT_AUTHORIZED.into()
             }
         }
+    }
+
+    /// Whether a message of which no receiver's queue takes anything is refused. One that is retained
+    /// is kept all the same.
+    pub(crate) fn may_refuse(&self, run: &Run) -> bool {
+        self.limits.queue.when_full == QueueFull::Refuse
+            && run.qos() != QoS::AtMostOnce
+            && !run.retain()
     }
 
     /// Leaves a run with each of its receivers. Receivers that the publisher should wait for are
@@ -199,7 +213,7 @@ impl Broker {
         traffic: &mut Traffic,
         behind: &mut Behind,
         transaction: &mut Transaction,
-    ) -> ReasonCode {
+    ) -> Verdict {
         let mark = receivers.generation;
         let intake = self.intake();
         self.memory.charge_fan_out(run.len(), receivers.direct.len());
@@ -208,6 +222,7 @@ impl Broker {
         let waits = Waits::of(run.qos());
         let mut forms = Forms::new(run);
         let mut reached = 0;
+        let taken = self.may_refuse(run).then(Arc::<AtomicU32>::default);
         let mut stored = Vec::new();
         let mut leave = |run: Run, target: &Target| {
             let slot = &target.slot;
@@ -241,10 +256,15 @@ impl Broker {
                 run,
                 seq: None,
             };
-            let (count, bytes) = (delivery.count(), delivery.run.len());
-            let Pushed { taken, waits: is_behind, look_at } =
-                target.slot.push(delivery, now, intake)?;
-            dropped += u32::from(taken == 0 && intake.is_short());
+            let (count, bytes, qos) = (delivery.count(), delivery.run.len(), delivery.qos());
+            let pushed = target.slot.push(delivery, now, intake)?;
+            let Pushed { waits: is_behind, look_at, .. } = pushed;
+            dropped += u32::from(pushed.taken == 0 && intake.is_short());
+            if let Some(taken) = &taken {
+                // At QoS 0 nobody promises anything.
+                let most = if qos == QoS::AtMostOnce { count } else { pushed.taken };
+                taken.fetch_max(most, Ordering::Relaxed);
+            }
             if is_behind {
                 behind.add(&target.slot, Left { bytes, waits }, &self.limits.queue, now);
             }
@@ -259,7 +279,7 @@ impl Broker {
             stored.extend(leave(forms.for_target(target), target));
         }
         if !stored.is_empty() {
-            self.store(run, stored, transaction);
+            self.store(run, stored, taken.clone(), transaction);
         }
         for group in &receivers.groups {
             let mut turn = GroupTurn::new(group);
@@ -268,19 +288,22 @@ impl Broker {
                 let Some(member) = turn.next_member() else { continue };
                 let single = run.with_frame(&frame);
                 if let Some(target) = leave(single.clone(), member) {
-                    self.store(&single, vec![target], transaction);
+                    self.store(&single, vec![target], taken.clone(), transaction);
                 }
             }
         }
         if reached == 0 {
             traffic.unrouted += u64::from(run.count());
-            if receivers.only_own {
-                return ReasonCode::SUCCESS;
-            }
-            return ReasonCode::NO_MATCHING_SUBSCRIBERS;
+            return match receivers.only_own {
+                true => ReasonCode::SUCCESS.into(),
+                false => ReasonCode::NO_MATCHING_SUBSCRIBERS.into(),
+            };
         }
         // Nobody got it for want of memory: the publisher is told.
-        if dropped == reached { ReasonCode::QUOTA_EXCEEDED } else { ReasonCode::SUCCESS }
+        if dropped == reached {
+            return ReasonCode::QUOTA_EXCEEDED.into();
+        }
+        Verdict { reason: ReasonCode::SUCCESS, taken }
     }
 
     /// What the memory that is left means for the messages of a run.
@@ -289,9 +312,38 @@ impl Broker {
         Intake { level: self.memory.level(), high_water }
     }
 
-    fn store(&self, run: &Run, targets: Vec<QueueTarget>, transaction: &mut Transaction) {
+    fn store(
+        &self,
+        run: &Run,
+        targets: Vec<QueueTarget>,
+        taken: Option<Arc<AtomicU32>>,
+        transaction: &mut Transaction,
+    ) {
         let level = self.durability.level(run);
-        transaction.add(Entry::Publish { run: run.clone(), targets }, level);
+        transaction.add(Entry::Publish { run: run.clone(), targets, taken }, level);
+    }
+}
+
+/// What a publisher is told of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) reason: ReasonCode,
+    /// Where messages for full queues are refused: so many of the run, the first ones, a receiver has
+    /// taken. It is certain when the transaction is written that the run is in.
+    pub(crate) taken: Option<Arc<AtomicU32>>,
+}
+
+impl From<ReasonCode> for Verdict {
+    fn from(reason: ReasonCode) -> Self {
+        Self { reason, taken: None }
+    }
+}
+
+impl Verdict {
+    /// How many messages of the run are answered with the reason; the others are refused.
+    pub(crate) fn accepted(&self, run: &Run) -> u32 {
+        let taken = self.taken.as_ref().map(|taken| taken.load(Ordering::Relaxed));
+        taken.map_or(run.count(), |taken| taken.min(run.count()))
     }
 }
 

@@ -221,7 +221,8 @@ impl Connection {
                 let target =
                     QueueTarget { session, slot, granted, retain, identifiers, mark, is_reserved };
                 used += 1;
-                stored.add(Entry::Publish { run, targets: vec![target] }, Level::Os);
+                let (targets, taken) = (vec![target], None);
+                stored.add(Entry::Publish { run, targets, taken }, Level::Os);
                 continue;
             }
             self.done_mut().enqueued += 1;

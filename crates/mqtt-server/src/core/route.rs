@@ -129,12 +129,14 @@ fn is_online(member: &Target) -> bool {
 
 impl Route {
     /// As many of the messages as the turn has room for, and one at least; and the others. Without
-    /// groups a run is handed out in one piece, whatever its length.
-    pub(crate) fn part(&self, run: Run, work: &mut Work) -> (Run, Option<Run>) {
+    /// groups a run is handed out in one piece, whatever its length; with groups each message by itself
+    /// where any of them may be refused (`is_alone`).
+    pub(crate) fn part(&self, run: Run, is_alone: bool, work: &mut Work) -> (Run, Option<Run>) {
         let groups = u32::try_from(self.receivers.groups.len()).unwrap_or(u32::MAX);
         let room = work.left() / groups.saturating_mul(COPY_STEPS).max(1);
         let (part, rest) = match groups {
             0 => (None, None),
+            _ if is_alone => run.split(1),
             _ => run.split(room.max(1)),
         };
         let part = part.unwrap_or(run);

@@ -1,6 +1,13 @@
 //! One group on its way to the store, and what follows from it.
 
-use std::{collections::HashSet, num::NonZeroU64, sync::Arc};
+use std::{
+    collections::HashSet,
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use mqtt_packet::{PacketId, QoS};
@@ -79,19 +86,18 @@ impl<'a> Group<'a> {
 
     pub(super) fn add(&mut self, entry: Entry, journal: &Journal) {
         match entry {
-            Entry::Publish { run, targets } if !self.takes_messages => {
+            Entry::Publish { run, targets, .. } if !self.takes_messages => {
                 self.has_refused = true;
                 journal.not_stored(&targets, run.count());
             }
-            Entry::Publish { run, targets } => self.publish(&run, targets),
+            Entry::Publish { run, targets, taken } => self.publish(&run, targets, taken.as_deref()),
             Entry::Retain { topic, run } => {
                 let message = run.map(|run| StoredMessage::new(&run, self.clock));
                 self.retain(topic, message);
             }
             Entry::ForgetRetained { topic } => {
                 if !journal.is_retained(topic.as_ref(), self.now) {
-                    let topic = topic.as_str().into();
-                    self.changes.push(Change::Retain { topic, message: None });
+                    self.retain(topic.as_str().into(), None);
                 }
             }
             Entry::Session(session) => {
@@ -116,7 +122,12 @@ impl<'a> Group<'a> {
                     queue.park(self.limits.when_full);
                 }
             }
-            Entry::Received { session, ids, unsettled } => {
+            Entry::Received { session, mut ids, unsettled, refusable } => {
+                for (id, place, taken) in refusable {
+                    if taken.load(Ordering::Relaxed) <= place {
+                        ids.retain(|kept| *kept != id);
+                    }
+                }
                 if self.queues.by_session.contains_key(&session) {
                     self.receive(session, ids, unsettled, journal);
                 }
@@ -185,7 +196,7 @@ impl<'a> Group<'a> {
     }
 
     /// Gives messages their places, as far as there is room. They are kept once if there are several.
-    fn publish(&mut self, run: &Run, targets: Vec<QueueTarget>) {
+    fn publish(&mut self, run: &Run, targets: Vec<QueueTarget>, most: Option<&AtomicU32>) {
         let first = self.deliveries.len();
         let mut places = Vec::with_capacity(targets.len());
         let shared = (targets.len() > 1).then(|| {
@@ -200,6 +211,9 @@ impl<'a> Group<'a> {
             };
             let (changes, taken) = (&mut self.changes, &mut self.taken);
             let room = make_room(queue, run, &self.limits, &target, self.now, changes, taken);
+            if let Some(most) = most {
+                most.fetch_max(room, Ordering::Relaxed);
+            }
             if room < run.count() {
                 target.slot.refuse(DropReason::QueueFull, run.count() - room);
             }

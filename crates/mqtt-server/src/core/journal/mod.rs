@@ -52,7 +52,7 @@ use self::{
 };
 pub(crate) use self::{
     ticket::Ticket,
-    transaction::{Entry, QueueTarget, Transaction, Unsettled},
+    transaction::{Entry, QueueTarget, Refusable, Transaction, Unsettled},
 };
 use super::{
     schedule::Schedule,
@@ -237,15 +237,15 @@ impl Journal {
     /// What has happened already, of an entry that is refused with its messages.
     fn without_messages(&self, entry: Entry) -> Option<Entry> {
         match entry {
-            Entry::Publish { run, targets } => {
+            Entry::Publish { run, targets, .. } => {
                 self.not_stored(&targets, run.count());
                 None
             }
-            Entry::Received { session, mut ids, mut unsettled } => {
+            Entry::Received { session, mut ids, mut unsettled, refusable } => {
                 let is_new = |id| unsettled.contains(&(id, None));
                 ids.retain(|id| !is_new(*id));
                 unsettled.retain(|(_, ticket)| ticket.is_some());
-                Some(Entry::Received { session, ids, unsettled })
+                Some(Entry::Received { session, ids, unsettled, refusable })
             }
             entry => Some(entry),
         }

@@ -1,6 +1,6 @@
 //! What a connection hands to the journal in one piece.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 use mqtt_packet::{PacketId, QoS};
 use mqtt_session::{Level, Progress, Run, SessionNumber, StoredSession, StoredSubscription};
@@ -32,6 +32,8 @@ pub(crate) enum Entry {
     Publish {
         run: Run,
         targets: Vec<QueueTarget>,
+        /// How many messages a queue has taken, for a publisher that is told.
+        taken: Option<Arc<AtomicU32>>,
     },
     /// A retained message, or the end of one.
     Retain {
@@ -62,6 +64,7 @@ pub(crate) enum Entry {
         session: SessionNumber,
         ids: Vec<PacketId>,
         unsettled: Unsettled,
+        refusable: Refusable,
     },
     /// A session has a connection, of this number: its messages are wanted, from the first on.
     Open {
@@ -92,6 +95,10 @@ pub(crate) enum Entry {
 /// QoS 2 identifiers whose messages may still be refused, with the group that decides on that; `None`
 /// is the group of the transaction that names them.
 pub(crate) type Unsettled = Vec<(PacketId, Option<Ticket>)>;
+
+/// QoS 2 identifiers whose messages may find all queues full: the message's place in its run, and how
+/// many of that were taken.
+pub(crate) type Refusable = Vec<(PacketId, u32, Arc<AtomicU32>)>;
 
 /// A session that gets messages, and how.
 pub(crate) struct QueueTarget {

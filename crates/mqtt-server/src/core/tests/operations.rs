@@ -12,6 +12,7 @@ mod model;
 mod random;
 
 use model::Model;
+use mqtt_session::QueueFull::{DropNewest, DropOldest, Refuse};
 
 const CLIENTS: usize = 3;
 const TOPICS: [&str; 4] = ["a", "a/b", "c", "secret"];
@@ -87,7 +88,8 @@ enum Op {
 /// # Panics
 /// If an invariant is broken.
 pub(crate) fn run(mut data: &[u8]) {
-    let mut model = Model::connected(data.len() % 2 == 1);
+    let when_full = [DropNewest, DropOldest, Refuse][data.len() / 2 % 3];
+    let mut model = Model::connected(data.len() % 2 == 1, when_full);
     while let Some(op) = Op::read(&mut data) {
         model.apply(&op);
     }

@@ -1,7 +1,7 @@
 //! Queues at their limits: who waits, who makes room, and what is lost.
 
 use mqtt_packet::{PacketType, PublishProperties, ReasonCode, Version};
-use mqtt_session::DropReason;
+use mqtt_session::{DropReason, QueueFull};
 
 use super::{
     client::Seen,
@@ -295,4 +295,158 @@ fn a_retained_message_that_took_the_place_of_an_expired_one_stays_in_the_store()
     let client = next.connect(&hello(Version::V5, "client"));
     next.subscribe(client, "t", 1);
     assert_eq!(next.texts(client), ["new"]);
+}
+
+/// A world whose queues hold three messages, a subscriber that is away, and a publisher.
+fn full(when_full: QueueFull, version: Version) -> [(World, Id); 2] {
+    let change = |limits: &mut Limits| {
+        limits.queue.messages_max = 3;
+        limits.queue.when_full = when_full;
+    };
+    both(change).map(|mut world| {
+        let away = world.connect(&persistent(Version::V5, "away"));
+        world.subscribe(away, "t/#", 2);
+        world.cut(away);
+        let publisher = world.connect(&persistent(version, "publisher"));
+        world.seen(publisher);
+        (world, publisher)
+    })
+}
+
+/// The reasons of PUBACK and PUBREC since the last time.
+fn reasons(world: &mut World, publisher: Id) -> Vec<ReasonCode> {
+    let reason = |seen| match seen {
+        Seen::Ack(PacketType::PubAck | PacketType::PubRec, reason) => Some(reason),
+        _ => None,
+    };
+    world.seen(publisher).into_iter().filter_map(reason).collect()
+}
+
+/// What comes to the subscriber that was away.
+fn kept(world: &mut World) -> Vec<String> {
+    let back = world.connect(&persistent(Version::V5, "away"));
+    let texts = world.texts(back);
+    world.assert_balanced();
+    world.cut(back);
+    texts
+}
+
+/// Publishes so many messages in one write: they travel together.
+fn publish_together(world: &mut World, publisher: Id, numbers: std::ops::Range<usize>, qos: u8) {
+    for number in numbers {
+        let id = world.client(publisher).next_id();
+        let delivery = match qos {
+            1 => mqtt_packet::Delivery::AtLeastOnce(id),
+            _ => mqtt_packet::Delivery::ExactlyOnce(id),
+        };
+        let (payload, properties) = (number.to_string(), PublishProperties::default());
+        let publish = mqtt_packet::Publish {
+            dup: false,
+            delivery,
+            retain: false,
+            topic: "t/a",
+            properties,
+            payload: payload.as_bytes(),
+        };
+        world.client(publisher).send(&mqtt_packet::Packet::Publish(publish));
+    }
+    world.run();
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_messages_or_the_oldest() {
+    for (when_full, expected) in
+        [(QueueFull::DropNewest, ["0", "1", "2"]), (QueueFull::DropOldest, ["6", "7", "8"])]
+    {
+        for qos in 1..=2 {
+            // Alone, all together, and in two parts that do not fit side by side.
+            for parts in [vec![0..1, 1..2, 2..3, 3..9], vec![0..9], vec![0..2, 2..7, 7..9]] {
+                for (mut world, publisher) in full(when_full, Version::V5) {
+                    for part in &parts {
+                        publish_together(&mut world, publisher, part.clone(), qos);
+                    }
+                    assert_eq!(reasons(&mut world, publisher), [ReasonCode::SUCCESS; 9]);
+                    assert_eq!(world.dropped(DropReason::QueueFull), 6);
+                    assert_eq!(kept(&mut world), expected, "{when_full:?} {parts:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn dropping_the_oldest_leaves_what_is_in_flight_alone() {
+    let change = |limits: &mut Limits| {
+        limits.queue.messages_max = 3;
+        limits.queue.when_full = QueueFull::DropOldest;
+    };
+    for mut world in both(change) {
+        let client = reluctant(&mut world, "away");
+        world.subscribe(client, "t", 2);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        for number in 0..2 {
+            world.publish(publisher, "t", &number.to_string(), 2);
+        }
+        world.cut(client);
+        for number in 2..8 {
+            world.publish(publisher, "t", &number.to_string(), 2);
+        }
+        assert_eq!(world.dropped(DropReason::QueueFull), 5);
+        // The first comes as a duplicate. Without a store what the connection had is the session's, and
+        // not to be dropped any more.
+        let is_stored = world.broker.journal.is_some();
+        assert_eq!(kept(&mut world), if is_stored { ["6", "7"] } else { ["1", "7"] });
+        world.assert_balanced();
+    }
+}
+
+#[test]
+fn the_oldest_are_gone_from_the_store_as_well() {
+    let change = |limits: &mut Limits| {
+        limits.queue.messages_max = 3;
+        limits.queue.when_full = QueueFull::DropOldest;
+    };
+    let mut world = World::durable_with(change);
+    let away = world.connect(&persistent(Version::V5, "away"));
+    world.subscribe(away, "t/a", 1);
+    world.cut(away);
+    let publisher = world.connect(&hello(Version::V5, "publisher"));
+    for number in 0..50 {
+        publish_together(&mut world, publisher, number..number + 1, 1);
+    }
+    assert_eq!(world.stored_messages(), 3);
+    let mut next = world.restart();
+    assert_eq!(kept(&mut next), ["47", "48", "49"]);
+}
+
+#[test]
+fn a_publisher_is_told_if_no_receiver_has_room() {
+    for qos in 1..=2 {
+        for (mut world, publisher) in full(QueueFull::Refuse, Version::V5) {
+            publish_together(&mut world, publisher, 0..5, qos);
+            let told = reasons(&mut world, publisher);
+            let quota = ReasonCode::QUOTA_EXCEEDED;
+            assert_eq!(told[..3], [ReasonCode::SUCCESS; 3]);
+            assert_eq!(told[3..], [quota; 2]);
+            // One that has room is enough.
+            let other = world.connect(&hello(Version::V5, "other"));
+            world.subscribe(other, "t/a", 1);
+            publish_together(&mut world, publisher, 5..6, qos);
+            assert_eq!(reasons(&mut world, publisher), [ReasonCode::SUCCESS]);
+            assert_eq!(world.texts(other), ["5"]);
+            world.cut(other);
+            assert_eq!(kept(&mut world), ["0", "1", "2"]);
+            // There is room again, also for a packet identifier that was refused at QoS 2.
+            world.client(publisher).last_id = 3;
+            publish_together(&mut world, publisher, 6..7, qos);
+            assert_eq!(reasons(&mut world, publisher), [ReasonCode::SUCCESS]);
+            assert_eq!(kept(&mut world), ["6"]);
+        }
+        for (mut world, publisher) in full(QueueFull::Refuse, Version::V311) {
+            publish_together(&mut world, publisher, 0..5, qos);
+            assert_eq!(reasons(&mut world, publisher), [ReasonCode::SUCCESS; 5]);
+            assert!(world.is_open(publisher));
+            assert_eq!(world.dropped(DropReason::QueueFull), 2);
+        }
+    }
 }

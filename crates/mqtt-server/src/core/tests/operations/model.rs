@@ -6,7 +6,7 @@ use mqtt_packet::{
     Ack, Delivery, Packet, PacketId, PacketType, Publish, PublishProperties, QoS, ReasonCode,
     Unsubscribe, UnsubscribeFilters, Version,
 };
-use mqtt_session::{DropReason, Session};
+use mqtt_session::{DropReason, QueueFull, Session};
 
 use super::{CLIENTS, FILTERS, MESSAGES_MAX, Op, PAYLOAD_LEN, SECRET, TOPICS};
 use crate::{
@@ -64,11 +64,16 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(is_durable: bool) -> Self {
+        Self::with(is_durable, QueueFull::DropNewest)
+    }
+
+    pub(super) fn with(is_durable: bool, when_full: QueueFull) -> Self {
         let change = |limits: &mut Limits| {
             limits.output_bytes_max = 500;
             limits.queue.messages_max = MESSAGES_MAX;
             limits.queue.high_water_bytes = 1_000;
             limits.queue.slow_after_millis = 1_500;
+            limits.queue.when_full = when_full;
         };
         let world = if is_durable { World::durable_with(change) } else { World::with(change) };
         world.rules.forbid_from_the_start(Act::Receive, TOPICS[SECRET]);
@@ -77,8 +82,8 @@ impl Model {
     }
 
     /// A model whose clients are there.
-    pub(super) fn connected(is_durable: bool) -> Self {
-        let mut model = Self::new(is_durable);
+    pub(super) fn connected(is_durable: bool, when_full: QueueFull) -> Self {
+        let mut model = Self::with(is_durable, when_full);
         for who in 0..CLIENTS {
             model.apply(&Op::Connect { who, v5: who == 0, clean: false, expiry_secs: u32::MAX });
         }

@@ -3,6 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use mqtt_packet::{PacketId, Version};
+use mqtt_session::QueueFull;
 
 use super::{CLIENTS, FILTERS, Op, ROUND_MAX, TOPICS, model::Model, run};
 use crate::core::tests::{client::Seen, hello::hello};
@@ -37,13 +38,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn whatever_clients_do_no_message_is_unaccounted_for(ops in vec(op(), 1..120)) {
-        play(&ops, false);
+    fn whatever_clients_do_no_message_is_unaccounted_for(
+        ops in vec(op(), 1..120),
+        when_full in when_full(),
+    ) {
+        play_with(&ops, false, when_full);
     }
 
     #[test]
-    fn not_even_if_the_broker_dies(ops in vec(op(), 1..120)) {
-        play(&ops, true);
+    fn not_even_if_the_broker_dies(ops in vec(op(), 1..120), when_full in when_full()) {
+        play_with(&ops, true, when_full);
     }
 
     #[test]
@@ -52,8 +56,16 @@ proptest! {
     }
 }
 
+fn when_full() -> impl Strategy<Value = QueueFull> {
+    prop_oneof![Just(QueueFull::DropNewest), Just(QueueFull::DropOldest), Just(QueueFull::Refuse)]
+}
+
 fn play(ops: &[Op], is_durable: bool) {
-    let mut model = Model::connected(is_durable);
+    play_with(ops, is_durable, QueueFull::DropNewest);
+}
+
+fn play_with(ops: &[Op], is_durable: bool, when_full: QueueFull) {
+    let mut model = Model::connected(is_durable, when_full);
     for op in ops {
         model.apply(op);
     }
