@@ -39,5 +39,6 @@ pub use crate::{
 };
 pub use mqtt_packet::{QoS, ReasonCode};
 pub use mqtt_session::{
-    DropReason, InboxLimits, Ledger, Level, MemoryStore, ServerConfig, SessionStore, StoreError,
+    DropReason, InboxLimits, Ledger, Level, MemoryStore, QueueFull, ServerConfig, SessionStore,
+    StoreError,
 };

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use mqtt_packet::QoS;
-use mqtt_server::Level;
+use mqtt_server::{Level, QueueFull};
 use mqtt_topics::TopicFilter;
 
 use super::{room::RoomArgs, url, values};
@@ -223,6 +223,30 @@ pub(crate) struct LimitArgs {
     /// different places of wildcards [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_shared_overlaps: Option<u32>,
+
+    /// QoS 1 and 2 messages that a session may hold, queued and in flight [default: 100000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_queued: Option<u32>,
+
+    /// Bytes that a session may hold, queued and in flight [default: 33554432, and twice the largest
+    /// packet at least]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_queued_bytes: Option<u64>,
+
+    /// What becomes of a message for a full queue: drop-newest, drop-oldest, or refuse, which tells a
+    /// 5.0 publisher 0x97 if no receiver took its message. Expired messages make room first, and
+    /// publishers wait for every receiver that is connected and goes on [default: drop-newest]
+    #[arg(long, value_name = "POLICY", value_parser = values::queue_full)]
+    pub(crate) queue_full: Option<QueueFull>,
+
+    /// Seconds in which a receiver that is behind has to finish a message, or nobody waits for it
+    /// [default: 2]
+    #[arg(long, value_name = "SECS")]
+    pub(crate) slow_after: Option<u32>,
+
+    /// Seconds that publishers wait for a receiver that goes on, but does not catch up [default: 60]
+    #[arg(long, value_name = "SECS")]
+    pub(crate) behind_max: Option<u32>,
 
     /// Retained messages; 0 for none, as --no-retain [default: 10000000]
     #[arg(long, value_name = "N")]

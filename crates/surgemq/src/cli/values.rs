@@ -1,7 +1,7 @@
 //! How single values are written on the command line.
 
 use mqtt_packet::{QoS, Version};
-use mqtt_server::Level;
+use mqtt_server::{Level, QueueFull};
 use mqtt_topics::TopicFilter;
 
 /// A protocol version: `5`, `mqttv5`, `311`, `mqttv311`, `31`, `mqttv31`, or with dots.
@@ -22,6 +22,16 @@ pub(crate) fn level(text: &str) -> Result<Level, String> {
         "os" => Ok(Level::Os),
         "disk" => Ok(Level::Disk),
         _ => Err("expected memory, os or disk".into()),
+    }
+}
+
+/// What becomes of a message for a full queue: `drop-newest`, `drop-oldest` or `refuse`.
+pub(crate) fn queue_full(text: &str) -> Result<QueueFull, String> {
+    match text {
+        "drop-newest" => Ok(QueueFull::DropNewest),
+        "drop-oldest" => Ok(QueueFull::DropOldest),
+        "refuse" => Ok(QueueFull::Refuse),
+        _ => Err("expected drop-newest, drop-oldest or refuse".into()),
     }
 }
 

@@ -55,6 +55,12 @@ pub(super) fn limits(given: &LimitArgs) -> Limits {
     replace(&mut limits.retained_messages_max, retained);
     let bytes = given.max_retained_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     replace(&mut limits.retained_bytes_max, bytes);
+    replace(&mut limits.queue.messages_max, count(given.max_queued));
+    let queued = given.max_queued_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    replace(&mut limits.queue.bytes_max, queued);
+    replace(&mut limits.queue.when_full, given.queue_full);
+    replace(&mut limits.queue.slow_after_millis, millis(given.slow_after));
+    replace(&mut limits.queue.behind_max_millis, millis(given.behind_max));
     replace(&mut limits.sys_interval_secs, given.sys_interval);
     super::room::apply(&mut limits, &given.room);
     limits
@@ -69,6 +75,7 @@ pub(super) fn replace<T>(default: &mut T, given: Option<T>) {
 #[cfg(test)]
 mod tests {
     use mqtt_packet::QoS;
+    use mqtt_server::QueueFull;
 
     use super::*;
 
@@ -110,9 +117,17 @@ mod tests {
             max_shared_overlaps: Some(16),
             max_retained: Some(11),
             max_retained_bytes: Some(12),
+            max_queued: Some(17),
+            max_queued_bytes: None,
+            queue_full: Some(QueueFull::Refuse),
+            slow_after: Some(18),
+            behind_max: Some(19),
             sys_interval: Some(0),
             ..LimitArgs::default()
         });
+        let queue = &limits.queue;
+        assert_eq!((queue.messages_max, queue.when_full), (17, QueueFull::Refuse));
+        assert_eq!((queue.slow_after_millis, queue.behind_max_millis), (18_000, 19_000));
         let protocol = &limits.protocol;
         assert_eq!(protocol.maximum_packet_size, 268_435_460);
         assert!(limits.queue.bytes_max > 268_435_460, "the largest message fits into a queue");

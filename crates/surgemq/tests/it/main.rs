@@ -15,6 +15,7 @@ mod messages;
 mod mqtt;
 #[cfg(unix)]
 mod privacy;
+mod queues;
 mod serve;
 mod sessions;
 mod shortage;
