@@ -99,7 +99,7 @@ impl LocalClient {
             broker.inbox_limits(),
             None,
         ));
-        slot.set_wire(mqtt_session::Wire::V5);
+        slot.set_peer(mqtt_session::Wire::V5, u32::MAX);
         slot.lock().inbox.go_online();
         broker.registry.insert(&mut shard, &slot);
         drop(shard);

@@ -74,6 +74,13 @@ pub trait Routing: Send + Sync {
     /// Adds all subscriptions that match `topic` to `matches`.
     fn matches(&self, topic: TopicNameRef<'_>, matches: &mut Matches);
 
+    /// The group of a shared subscription, for messages that a member leaves behind when its session
+    /// ends. Without it they end with the session.
+    fn group(&self, filter: SubscriptionFilter<'_>) -> Option<GroupMatch> {
+        let _ = filter;
+        None
+    }
+
     /// Messages of these topics have been read, and will mostly be asked for next with
     /// [`Routing::matches`]: time to bring near what that needs, for all of them at once. Nobody has
     /// looked yet whether they are topic names. Nothing has to be done.
@@ -174,6 +181,13 @@ impl Routing for MemoryRouting {
                 matches.groups.push(GroupMatch { members, turn });
             }
         });
+    }
+
+    fn group(&self, filter: SubscriptionFilter<'_>) -> Option<GroupMatch> {
+        let tables = self.tables.read();
+        let number = tables.numbers.get(filter.to_string().as_str())?;
+        let group = tables.groups.get(number)?;
+        Some(GroupMatch { members: group.members.clone(), turn: group.turn.clone() })
     }
 
     fn look_ahead(&self, topics: &[&[u8]]) {

@@ -532,12 +532,13 @@ impl Inbox {
         was_pressing
     }
 
-    /// The session ended: what it still holds is lost, and counted.
-    pub fn end(&mut self) {
+    /// The session ended: what it still holds is lost, and counted. Returns what waited here.
+    pub fn end(&mut self) -> VecDeque<Delivery> {
         self.ledger.drop_messages(DropReason::SessionEnded, self.ledger().held());
-        self.queue = VecDeque::new();
+        let queue = std::mem::take(&mut self.queue);
         (self.messages, self.bytes, self.disk_bytes) = (0, 0, 0);
         (self.owner, self.rare) = (Held::default(), None);
+        queue
     }
 
     /// Whether a connection owns the session.

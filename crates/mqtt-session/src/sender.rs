@@ -583,6 +583,17 @@ impl Sender {
         })
     }
 
+    /// The messages that wait for the window and were not sent by an earlier connection either, but
+    /// for those of QoS 1, which may be sent again.
+    pub(crate) fn unsent(&self) -> impl Iterator<Item = Delivery> {
+        let next = self.flights.next();
+        self.pending().filter(move |delivery| {
+            let Some(first) = delivery.seq else { return true };
+            let is_known = self.past.as_ref().is_some_and(|past| past.is_known(first.get()));
+            first.get() >= next && (!is_known || delivery.qos() == QoS::AtLeastOnce)
+        })
+    }
+
     pub(crate) const fn flights(&self) -> &Flights {
         &self.flights
     }

@@ -59,6 +59,15 @@ impl Session {
         in_flight.chain(self.sender.pending())
     }
 
+    /// What another member of a shared subscription may get, if this session ends: what was not sent,
+    /// and what was sent at QoS 1 and is not acknowledged. What was sent at QoS 2 goes to nobody else
+    /// [MQTT-4.8.2-5].
+    pub fn left_behind(&self) -> impl Iterator<Item = Delivery> {
+        let is_at_qos_1 = |delivery: &Delivery| delivery.qos() == QoS::AtLeastOnce;
+        let in_flight = self.sender.flights().iter().filter_map(|(_, flight)| message(&flight));
+        in_flight.filter(is_at_qos_1).chain(self.sender.unsent())
+    }
+
     /// Identifiers of received QoS 2 messages that await PUBREL.
     pub fn awaiting_release(&self) -> impl Iterator<Item = PacketId> {
         self.receiver.awaiting_release()

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::{
     journal::{Entry, Journal, Ticket, Transaction},
+    legacy::Legacy,
     log_limit::LogLimit,
     memory::Memory,
     quota::Away,
@@ -209,15 +210,21 @@ impl Broker {
     }
 
     fn end_session_if(&self, slot: &Arc<Slot>, is_over: impl FnOnce(&SlotState) -> bool) -> Ticket {
-        let left;
+        let (left, legacy);
         let (subscriptions, waiting) = {
             let mut state = slot.lock();
             if state.ended || !is_over(&state) {
                 return Ticket::default();
             }
             state.ended = true;
-            state.inbox.end();
-            state.session = None;
+            let holds = state.inbox.ledger().held() > 0;
+            legacy = Legacy::of(&state.subscriptions).filter(|_| holds).map(Arc::new);
+            let queue = state.inbox.end();
+            let session = state.session.take();
+            if let Some(legacy) = &legacy {
+                legacy.add(session.iter().flat_map(|session| session.left_behind()));
+                legacy.add(queue);
+            }
             state.expires_at = None;
             let waiting = state.take_waiting();
             left = Totals { ledger: state.inbox.ledger(), traffic: state.take_traffic() };
@@ -228,7 +235,11 @@ impl Broker {
         self.unroute_all(slot, subscriptions.into_filters());
         let mut transaction = Transaction::new();
         if let Some(number) = slot.number {
-            transaction.add(Entry::End(number), Level::Memory);
+            // What is in the store alone is read before it is forgotten.
+            let legacy = legacy.map(|legacy| (slot.clone(), legacy));
+            transaction.add(Entry::End(number, legacy), Level::Memory);
+        } else if let Some(legacy) = legacy {
+            self.schedule.hand_on(slot, legacy);
         }
         // Before anybody hears of it: what a newcomer appends comes behind the end.
         let ticket = self.append(transaction, Time::ZERO);
@@ -328,10 +339,17 @@ impl Broker {
         while !work.is_over() {
             let Some(entry) = self.schedule.next_due(now) else { break };
             work.spend(ENTRY_STEPS);
-            let Due::Session(epoch) = entry.what else {
-                work.spend(END_STEPS);
-                self.expire_messages(&entry.slot, now);
-                continue;
+            let epoch = match entry.what {
+                Due::Session(epoch) => epoch,
+                Due::Messages => {
+                    work.spend(END_STEPS);
+                    self.expire_messages(&entry.slot, now);
+                    continue;
+                }
+                Due::HandOn(legacy) => {
+                    self.hand_on(&entry.slot, &legacy, now, &mut work);
+                    continue;
+                }
             };
             let (will, expired) = {
                 let mut state = entry.slot.lock();

@@ -264,7 +264,7 @@ impl Connection {
         let Arriving { request, credentials, assigned, admitted, expiry_secs, stamp } = arriving;
         let Found { session, present, epoch, after } = found;
         if let Some(negotiated) = self.endpoint.negotiated() {
-            slot.set_wire(negotiated.wire());
+            slot.set_peer(negotiated.wire(), negotiated.maximum_packet_size);
         }
         let written =
             self.write_arrival(&slot, epoch, after, expiry_secs, request.will.as_ref(), now);

@@ -16,6 +16,7 @@ pub(crate) mod foreign;
 mod handshake;
 mod identities;
 pub(crate) mod journal;
+mod legacy;
 pub(crate) mod log_limit;
 pub(crate) mod login;
 pub(crate) mod memory;

@@ -285,7 +285,7 @@ impl Broker {
             let mut turn = GroupTurn::new(group);
             // One member for each message, not for each run.
             for frame in run.frames() {
-                let Some(member) = turn.next_member() else { continue };
+                let Some(member) = turn.next_member(frame.range.len()) else { continue };
                 let single = run.with_frame(&frame);
                 if let Some(target) = leave(single.clone(), member) {
                     self.store(&single, vec![target], taken.clone(), transaction);

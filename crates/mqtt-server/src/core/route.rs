@@ -24,6 +24,10 @@ const NEXT_SEARCHED: usize = 16;
 /// A connection remembers so many routes.
 const REMEMBERED_MAX: usize = 256;
 
+/// Bytes that a receiver's packet may have above the publisher's: the packet identifier, the length and
+/// Message Expiry Interval, or one Subscription Identifier.
+const OWN_BYTES: usize = 16;
+
 /// The number that no route has.
 pub(crate) const NOWHERE: NonZeroU32 = NonZeroU32::MAX;
 
@@ -80,6 +84,13 @@ impl Target {
         self.retain_as_published |= subscription.options.retain_as_published;
     }
 
+    /// Whether a message of so many bytes surely fits into the receiver's Maximum Packet Size, whatever
+    /// is written differently for it.
+    fn takes(&self, bytes: usize) -> bool {
+        let identifiers = self.identifiers.as_ref().map_or(0, |identifiers| identifiers.len());
+        bytes + OWN_BYTES * (1 + identifiers) <= self.slot.packet_bytes_max() as usize
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.slot.id == other.slot.id
             && self.granted == other.granted
@@ -100,14 +111,17 @@ impl<'a> GroupTurn<'a> {
         Self { group, online: None }
     }
 
-    /// The member whose turn it is; one with a connection, if there is any. Where most have none, all
-    /// are looked at once for each run, not for each message.
-    pub(crate) fn next_member(&mut self) -> Option<&'a Target> {
+    /// The member whose turn it is for a message of so many bytes: one with a connection that takes
+    /// packets as large, if there is any; otherwise one that is away, or any. Where most have no
+    /// connection, all are looked at once for each run, not for each message.
+    pub(crate) fn next_member(&mut self, bytes: usize) -> Option<&'a Target> {
         let Group { members, turn } = self.group;
         let turn = turn.fetch_add(1, Ordering::Relaxed);
+        let fits = |member: &&Target| member.takes(bytes);
         if self.online.is_none() {
             let next = members.iter().cycle().skip(turn % members.len().max(1));
-            let found = next.take(members.len().min(NEXT_SEARCHED)).find(|next| is_online(next));
+            let mut next = next.take(members.len().min(NEXT_SEARCHED));
+            let found = next.find(|next| fits(next) && is_online(next));
             if found.is_some() {
                 return found;
             }
@@ -115,11 +129,14 @@ impl<'a> GroupTurn<'a> {
         let online = self
             .online
             .get_or_insert_with(|| members.iter().filter(|member| is_online(member)).collect());
+        let next = online.iter().copied().cycle().skip(turn.checked_rem(online.len()).unwrap_or(0));
+        let away = members.iter().cycle().skip(turn % members.len().max(1));
         let place = |len: usize| turn.checked_rem(len);
-        match place(online.len()) {
-            Some(place) => online.get(place).copied(),
-            None => members.get(place(members.len())?),
-        }
+        next.take(online.len().min(NEXT_SEARCHED))
+            .find(fits)
+            .or_else(|| away.take(members.len().min(NEXT_SEARCHED)).find(fits))
+            .or_else(|| online.get(place(online.len())?).copied())
+            .or_else(|| members.get(place(members.len())?))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, task::Waker};
 use mqtt_session::{Time, time::earliest};
 use parking_lot::Mutex;
 
-use super::slot::Slot;
+use super::{legacy::Legacy, slot::Slot};
 
 /// Deadlines, earliest first.
 ///
@@ -39,6 +39,8 @@ pub(crate) enum Due {
     Session(u64),
     /// Messages that may have expired.
     Messages,
+    /// Messages of a session that ended, for the other members of its shared subscriptions.
+    HandOn(Arc<Legacy>),
 }
 
 impl Schedule {
@@ -50,6 +52,11 @@ impl Schedule {
     /// At `due` somebody has to look for expired messages of the session of `slot`.
     pub(crate) fn look(&self, due: Time, slot: &Arc<Slot>) {
         self.insert(due, Entry { slot: slot.clone(), what: Due::Messages });
+    }
+
+    /// Messages of a session that ended are there for others.
+    pub(crate) fn hand_on(&self, slot: &Arc<Slot>, legacy: Arc<Legacy>) {
+        self.insert(Time::ZERO, Entry { slot: slot.clone(), what: Due::HandOn(legacy) });
     }
 
     /// A retained message expires at `due`. Those of one second are looked for once.

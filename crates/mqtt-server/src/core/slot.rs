@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -37,8 +37,9 @@ pub(crate) struct Slot {
     pub(crate) identity: Identity,
     /// The session's number in the store; `None` if it is kept in memory alone.
     pub(crate) number: Option<SessionNumber>,
-    /// The form in which the session's connection wants a PUBLISH.
-    wire: AtomicU8,
+    /// The form in which the session's connection wants a PUBLISH, in the lowest bit, and its Maximum
+    /// Packet Size.
+    peer: AtomicU32,
     /// The last group of the journal whose end the owner waits for.
     waits_for_group: AtomicU32,
     state: Mutex<SlotState>,
@@ -164,7 +165,7 @@ impl Slot {
             client_id,
             identity,
             number,
-            wire: AtomicU8::new(0),
+            peer: AtomicU32::new(u32::MAX - 1),
             waits_for_group: AtomicU32::new(0),
             state: Mutex::new(state),
         }
@@ -184,11 +185,18 @@ impl Slot {
     }
 
     pub(crate) fn wire(&self) -> Wire {
-        if self.wire.load(Ordering::Relaxed) == 0 { Wire::V3 } else { Wire::V5 }
+        if self.peer.load(Ordering::Relaxed) & 1 == 0 { Wire::V3 } else { Wire::V5 }
     }
 
-    pub(crate) fn set_wire(&self, wire: Wire) {
-        self.wire.store(u8::from(wire == Wire::V5), Ordering::Relaxed);
+    /// The largest packet that the session's connection takes, or the last one did.
+    pub(crate) fn packet_bytes_max(&self) -> u32 {
+        self.peer.load(Ordering::Relaxed) >> 1
+    }
+
+    /// A connection takes packets of this form, up to so many bytes.
+    pub(crate) fn set_peer(&self, wire: Wire, packet_bytes_max: u32) {
+        let packet_bytes_max = packet_bytes_max.min(u32::MAX >> 1);
+        self.peer.store(packet_bytes_max << 1 | u32::from(wire == Wire::V5), Ordering::Relaxed);
     }
 
     /// Leaves messages for the session; `None` if it has ended: there is nobody to take them.

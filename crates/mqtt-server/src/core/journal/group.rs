@@ -23,6 +23,7 @@ use super::{
 };
 use crate::core::{
     cause::Cause,
+    legacy::Legacy,
     slot::{Fed, Slot},
 };
 
@@ -31,6 +32,9 @@ const EXPIRED_MAX: usize = 1024;
 
 /// So many bytes of messages are fetched at once.
 const PAGE_BYTES: usize = 128 * 1024;
+
+/// So many pages of a session that ends are read for others.
+const LEFT_PAGES_MAX: usize = 32;
 
 /// The changes of a group, and what is to be done when they are written.
 pub(super) struct Group<'a> {
@@ -104,8 +108,13 @@ impl<'a> Group<'a> {
                 self.queues.by_session.entry(session.number).or_insert_with(Queue::new);
                 self.changes.push(Change::Session(session));
             }
-            Entry::End(session) => {
-                if self.queues.by_session.remove(&session).is_some() {
+            Entry::End(session, legacy) => {
+                let queue = self.queues.by_session.remove(&session);
+                if let (Some(queue), Some((slot, legacy))) = (&queue, legacy) {
+                    leave(journal, session, queue, &legacy, self.clock);
+                    journal.schedule.hand_on(&slot, legacy);
+                }
+                if queue.is_some() {
                     self.changes.push(Change::End(session));
                 }
             }
@@ -448,6 +457,42 @@ fn feed(queue: &mut Queue, target: QueueTarget, placed: Placed, now: Time) -> bo
         Fed::Ended => return false,
     }
     true
+}
+
+/// Reads what a session that ends leaves to others, of what is in the store alone; at most some of it,
+/// as nobody can write meanwhile.
+fn leave(
+    journal: &Journal,
+    session: SessionNumber,
+    queue: &Queue,
+    legacy: &Legacy,
+    clock: WallClock,
+) {
+    let mut from = queue.cursor;
+    for _ in 0..LEFT_PAGES_MAX {
+        let Ok(page) = journal.store.read(session, from, PAGE_BYTES) else { return };
+        let Some(last) = page.last() else { return };
+        from = last.place.seq + u64::from(last.message.count);
+        for QueuedMessage { place, message, .. } in page {
+            let message =
+                StoredMessage { frames: Bytes::copy_from_slice(&message.frames), ..message };
+            let run = message.run(clock);
+            let qos = run.qos().min(place.granted);
+            let left: Vec<_> = (place.seq..)
+                .zip(run.frames())
+                .filter(|(number, _)| queue.is_left(*number, qos))
+                .map(|(_, frame)| run.with_frame(&frame))
+                .collect();
+            legacy.add(left.into_iter().map(|run| Delivery {
+                run,
+                granted: place.granted,
+                retain: place.retain,
+                identifiers: place.identifiers.clone(),
+                mark: 0,
+                seq: None,
+            }));
+        }
+    }
 }
 
 /// A connection takes the session up: it is told how far the session is.

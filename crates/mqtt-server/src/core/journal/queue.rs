@@ -6,6 +6,7 @@ use std::{
     ops::Range,
 };
 
+use mqtt_packet::QoS;
 use mqtt_session::{FinishedEntry, Held, InboxLimits, Progress, QueueFull, Run, Settled, Time};
 
 use super::{QueueTarget, removed::Removed};
@@ -355,6 +356,18 @@ impl Queue {
             rare.expiring.retain(|(_, number), _| *number < seq);
         }
         self.tidy();
+    }
+
+    /// Whether another session may have a message that this one leaves behind: it is not finished, and
+    /// was not sent at QoS 2 [MQTT-4.8.2-5].
+    pub(super) fn is_left(&self, number: u64, qos: QoS) -> bool {
+        let is_known = |rare: &Rare| {
+            let settled = rare.settled.binary_search_by_key(&number, |(number, _)| *number);
+            settled.is_ok() || rare.removed.contains(number)
+        };
+        number >= self.head
+            && !self.rare.as_deref().is_some_and(is_known)
+            && (number >= self.sent || qos == QoS::AtLeastOnce)
     }
 
     /// An entry that was in the store when the server started, in their order.

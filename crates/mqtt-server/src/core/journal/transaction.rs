@@ -7,7 +7,7 @@ use mqtt_session::{Level, Progress, Run, SessionNumber, StoredSession, StoredSub
 use mqtt_topics::TopicName;
 
 use super::Ticket;
-use crate::core::slot::Slot;
+use crate::core::{legacy::Legacy, slot::Slot};
 
 /// Changes that are written together or not at all. Nearly always there are none, and it is one
 /// word.
@@ -47,8 +47,8 @@ pub(crate) enum Entry {
     },
     /// A session is as this says.
     Session(StoredSession),
-    /// A session is over.
-    End(SessionNumber),
+    /// A session is over; what it leaves to others is read and handed on.
+    End(SessionNumber, Option<(Arc<Slot>, Arc<Legacy>)>),
     Subscribe(StoredSubscription),
     Unsubscribe {
         session: SessionNumber,

@@ -7,6 +7,21 @@ use super::{
     world::{Id, World},
 };
 
+/// A world with and one without a store.
+fn both() -> [World; 2] {
+    [World::new(), World::durable()]
+}
+
+/// A member of the group that acknowledges nothing, and takes `window` messages at a time.
+fn reluctant(world: &mut World, id: &str, expiry_secs: u32, window: u16) -> Id {
+    let mut hello = persistent(Version::V5, id).expiry(expiry_secs);
+    hello.properties.receive_maximum = Some(window);
+    let member = world.connect(&hello);
+    world.subscribe(member, "$share/g/t", 2);
+    world.client(member).answers = false;
+    member
+}
+
 fn group(world: &mut World, members: usize) -> Vec<Id> {
     let member = |number| {
         let member = world.connect(&persistent(Version::V5, &format!("member {number}")));
@@ -102,4 +117,94 @@ fn no_local_on_a_shared_subscription_is_a_protocol_error() {
     let no_local = SubscriptionOptions { no_local: true, ..Default::default() };
     world.subscribe_as(client, &[("$share/g/t", no_local)], None);
     assert!(!world.is_open(client));
+}
+
+#[test]
+fn what_a_member_leaves_behind_goes_to_another() {
+    for qos in 1..=2 {
+        // Its session ends with its connection, or a while later, or because the client wants another.
+        for (expiry_secs, comes_back) in [(0, false), (30, false), (300, true)] {
+            for mut world in both() {
+                let gone = reluctant(&mut world, "gone", expiry_secs, 2);
+                let publisher = world.connect(&hello(Version::V5, "publisher"));
+                for number in 0..6 {
+                    world.publish(publisher, "t", &number.to_string(), qos);
+                }
+                assert_eq!(world.texts(gone), ["0", "1"]);
+                let stays = world.connect(&persistent(Version::V5, "stays"));
+                world.subscribe(stays, "$share/g/t", 2);
+                world.cut(gone);
+                if comes_back {
+                    world.connect(&persistent(Version::V5, "gone").clean());
+                }
+                world.pass(if comes_back { 0 } else { 30_000 });
+                // What was sent at QoS 2 may have arrived [MQTT-4.8.2-5].
+                let expected: &[_] = match qos {
+                    1 => &["0", "1", "2", "3", "4", "5"],
+                    _ => &["2", "3", "4", "5"],
+                };
+                assert_eq!(world.texts(stays), expected, "QoS {qos}, {expiry_secs} s");
+                world.assert_balanced();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_came_by_a_subscription_of_its_own_ends_with_the_session() {
+    for mut world in both() {
+        let gone = reluctant(&mut world, "gone", 30, 1);
+        world.subscribe(gone, "own", 1);
+        let stays = world.connect(&persistent(Version::V5, "stays"));
+        world.subscribe(stays, "$share/g/t", 2);
+        world.cut(gone);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        world.publish(publisher, "own", "own", 1);
+        world.pass(30_000);
+        assert_eq!(world.messages(stays), []);
+    }
+}
+
+#[test]
+fn many_messages_are_handed_on_some_at_a_time() {
+    for mut world in both() {
+        let gone = reluctant(&mut world, "gone", 30, 1);
+        world.cut(gone);
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        for number in 0..1_000 {
+            world.publish(publisher, "t", &number.to_string(), 1);
+        }
+        let stays = world.connect(&persistent(Version::V5, "stays"));
+        world.subscribe(stays, "$share/g/t", 2);
+        world.pass(30_000);
+        let texts = world.texts(stays);
+        let expected: Vec<_> = (0..1_000).map(|number| number.to_string()).collect();
+        // The first may have been sent before: then it comes again.
+        assert_eq!(texts, expected);
+    }
+}
+
+#[test]
+fn a_message_too_large_for_the_member_whose_turn_it_is_goes_to_one_that_takes_it() {
+    for mut world in both() {
+        let mut small = persistent(Version::V5, "small");
+        small.properties.maximum_packet_size = Some(100);
+        let members = [world.connect(&small), world.connect(&persistent(Version::V5, "large"))];
+        for member in members {
+            world.subscribe(member, "$share/g/t", 1);
+        }
+        let publisher = world.connect(&hello(Version::V5, "publisher"));
+        for _ in 0..4 {
+            world.publish(publisher, "t", &"x".repeat(200), 1);
+        }
+        assert_eq!(world.texts(members[1]).len(), 4);
+        world.publish(publisher, "t", "x", 1);
+        world.publish(publisher, "t", "x", 1);
+        assert_eq!(members.map(|member| world.texts(member).len()), [1, 1]);
+        // One that is away can take it later.
+        world.cut(members[1]);
+        world.publish(publisher, "t", &"x".repeat(200), 1);
+        let back = world.connect(&persistent(Version::V5, "large"));
+        assert_eq!(world.texts(back).len(), 1);
+    }
 }

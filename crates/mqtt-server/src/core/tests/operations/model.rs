@@ -58,6 +58,7 @@ pub(super) struct Model {
     /// Says what it likes; the model does not follow it.
     intruder: Option<Id>,
     is_durable: bool,
+    when_full: QueueFull,
     /// Messages that brokers counted as lost that died since.
     lost: u64,
 }
@@ -78,7 +79,7 @@ impl Model {
         let world = if is_durable { World::durable_with(change) } else { World::with(change) };
         world.rules.forbid_from_the_start(Act::Receive, TOPICS[SECRET]);
         let (devices, sent) = (Default::default(), Vec::new());
-        Self { world, devices, sent, intruder: None, is_durable, lost: 0 }
+        Self { world, devices, sent, intruder: None, is_durable, when_full, lost: 0 }
     }
 
     /// A model whose clients are there.
@@ -201,7 +202,9 @@ impl Model {
                 let release = Packet::PubRel(Ack::new(id, ReasonCode::SUCCESS));
                 self.world.send(client, &release);
             } else {
-                self.sent[number].came_again |= self.sent[number].qos == 1;
+                // What a full queue refused is new when it comes again.
+                let is_new = self.when_full == QueueFull::Refuse;
+                self.sent[number].came_again |= self.sent[number].qos == 1 || is_new;
                 self.say_publish(client, number, Some(id), true, false);
                 self.world.run();
             }
