@@ -111,6 +111,14 @@ impl Inbox {
     pub fn push_below(&mut self, delivery: Delivery, now: Time, high_water: usize) -> Pushed {
         let count = delivery.count();
         self.ledger.enqueued += u64::from(count);
+        if self.takes_at_once(&delivery) {
+            self.bytes += delivery.run.len();
+            self.queue.push_back(delivery);
+            let is_low = self.bytes < high_water;
+            let none = Pressure::None;
+            let pressure = if is_low { none } else { self.pressure(false, now, high_water) };
+            return Pushed { taken: count, pressure };
+        }
         let (taken, reason) = self.admit(&delivery, now);
         if taken < count {
             self.ledger.drop_messages(reason, u64::from(count - taken));
@@ -128,6 +136,15 @@ impl Inbox {
             self.store(Delivery { run, ..delivery });
         }
         Pushed { taken, pressure: self.pressure(defers, now, high_water) }
+    }
+
+    /// Whether there is nothing to decide: the receiver of messages at QoS 0 keeps up.
+    fn takes_at_once(&self, delivery: &Delivery) -> bool {
+        self.online
+            && self.rare.is_none()
+            && self.bytes < self.limits.bytes_max
+            && delivery.qos() == QoS::AtMostOnce
+            && delivery.run.expires_at().is_none()
     }
 
     /// How many of the messages may come in, and why not the others.
@@ -362,6 +379,11 @@ impl Inbox {
     /// Takes what fits into `bytes_max`, at least one delivery, into `into`. Returns whether
     /// publishers that wait may go on now.
     pub fn drain(&mut self, into: &mut VecDeque<Delivery>, bytes_max: usize) -> bool {
+        if self.rare.is_none() && self.bytes <= bytes_max && into.is_empty() {
+            std::mem::swap(&mut self.queue, into);
+            (self.bytes, self.messages) = (0, 0);
+            return false;
+        }
         if self.rare.as_ref().is_some_and(|rare| rare.expiring.empty > 0) {
             self.retain(|delivery| delivery.count() > 0);
         }
