@@ -15,9 +15,9 @@ use mqtt_topics::{SubscriptionFilter, TopicNameRef};
 use parking_lot::Mutex;
 
 use super::{
+    behind::Behind,
     broker::Broker,
     journal::Transaction,
-    behind::Behind,
     route::{Group, Receivers, Target},
     slot::Slot,
     subscriptions::Subscriptions,
@@ -89,7 +89,13 @@ impl Legacy {
 
 impl Broker {
     /// Hands messages of a session that ended on to other members of its groups.
-    pub(super) fn hand_on(&self, slot: &Arc<Slot>, legacy: &Arc<Legacy>, now: Time, work: &mut Work) {
+    pub(super) fn hand_on(
+        &self,
+        slot: &Arc<Slot>,
+        legacy: &Arc<Legacy>,
+        now: Time,
+        work: &mut Work,
+    ) {
         let (mut traffic, mut transaction) = (Traffic::default(), Transaction::new());
         for _ in 0..BATCH {
             let Some(left) = legacy.messages.lock().pop_front() else { break };

@@ -121,7 +121,6 @@ impl Subscriptions {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription)> {
         let (few, many) = match &self.0 {
             Kept::Few(few) => (Some(few), None),
