@@ -21,7 +21,7 @@ use std::{
 
 use bytes::BytesMut;
 use mqtt_auth::Exchange;
-use mqtt_packet::{PacketId, QoS, ReasonCode};
+use mqtt_packet::{QoS, ReasonCode};
 use mqtt_session::{
     Delivery, DropReason, Ledger, Level, Output, Run, RunSpan, ServerEndpoint, ServerEvent, Time,
     WillRequest, time::earliest,
@@ -35,7 +35,7 @@ use super::{
     depart::Left,
     foreign::Foreign,
     handshake::{Arriving, LoggingIn, Opening},
-    journal::{Entry, Outcome, Transaction, Unsettled},
+    journal::{Entry, Transaction},
     login::{Credentials, LoginJob, LoginStamp, Peer},
     pressure::{Answer, Pressure},
     publish::Verdict,
@@ -777,26 +777,6 @@ impl Connection {
         let left = Left { session, report, will, expiry_secs, was_let_in, unsettled };
         let transaction = std::mem::replace(&mut self.transaction, Transaction::new());
         self.broker.depart(&slot, epoch, left, transaction, now);
-    }
-
-    /// The QoS 2 messages that were not acknowledged because the store refused them, and those that
-    /// it has not decided on.
-    fn undone(&self, pressure: &Pressure) -> (Vec<PacketId>, Unsettled) {
-        let (mut refused, mut unsettled) = (Vec::new(), Vec::new());
-        // Of these no queue has taken anything, once it is known.
-        let full = pressure.refusable().into_iter().filter_map(|(id, place, taken)| {
-            (taken.load(std::sync::atomic::Ordering::Relaxed) <= place).then_some(id)
-        });
-        let full: Vec<_> = full.collect();
-        let Some(journal) = &self.broker.journal else { return (full, unsettled) };
-        for (id, waits_for) in pressure.unanswered() {
-            match waits_for.map(|ticket| (ticket, ticket.map(|ticket| journal.outcome(ticket)))) {
-                Err(_) | Ok((_, Some(Outcome::Refused(_)))) => refused.push(id),
-                Ok((_, Some(Outcome::Safe))) => refused.extend(full.contains(&id).then_some(id)),
-                Ok((ticket, _)) => unsettled.push((id, ticket)),
-            }
-        }
-        (refused, unsettled)
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use mqtt_packet::PacketId;
 use mqtt_session::{
     Level, Session, SessionNumber, StoredSession, StoredWill, Time, WallClock, WillRequest,
 };
 
 use super::{
     broker::{Broker, Totals},
-    journal::{Entry, Transaction, Unsettled},
+    connection::Connection,
+    journal::{Entry, Outcome, Transaction, Unsettled},
+    pressure::Pressure,
     slot::{Report, Slot},
     work::Work,
 };
@@ -141,5 +144,27 @@ impl Slot {
             parked_at_millis,
             will: will.map(|will| StoredWill::new(will, clock)),
         }
+    }
+}
+
+impl Connection {
+    /// The QoS 2 messages that were not acknowledged because the store refused them, and those that
+    /// it has not decided on.
+    pub(super) fn undone(&self, pressure: &Pressure) -> (Vec<PacketId>, Unsettled) {
+        let (mut refused, mut unsettled) = (Vec::new(), Vec::new());
+        // Of these no queue has taken anything, once it is known.
+        let full = pressure.refusable().into_iter().filter_map(|(id, place, taken)| {
+            (taken.load(std::sync::atomic::Ordering::Relaxed) <= place).then_some(id)
+        });
+        let full: Vec<_> = full.collect();
+        let Some(journal) = &self.broker.journal else { return (full, unsettled) };
+        for (id, waits_for) in pressure.unanswered() {
+            match waits_for.map(|ticket| (ticket, ticket.map(|ticket| journal.outcome(ticket)))) {
+                Err(_) | Ok((_, Some(Outcome::Refused(_)))) => refused.push(id),
+                Ok((_, Some(Outcome::Safe))) => refused.extend(full.contains(&id).then_some(id)),
+                Ok((ticket, _)) => unsettled.push((id, ticket)),
+            }
+        }
+        (refused, unsettled)
     }
 }
