@@ -33,8 +33,8 @@ pub(super) struct Device {
     /// Own messages without a final acknowledgement, by packet identifier; `true` after PUBREC.
     unacknowledged: BTreeMap<u16, (usize, bool)>,
     pub(super) got: Vec<usize>,
-    /// The QoS at which these came first.
-    came_at: HashMap<usize, u8>,
+    /// The QoS at which these came first, and in which session.
+    came_at: HashMap<usize, (u8, u32)>,
 }
 
 /// A message, in the order of publication.
@@ -377,8 +377,10 @@ impl Model {
             if device.got.contains(&number) {
                 // At QoS 0 nothing waits for the disk.
                 let again = message.qos == 1 || sent.qos == 1;
-                let at_qos_0 = message.qos == 0 || device.came_at[&number] == 0;
-                let again = again || at_qos_0 && sent.came_again;
+                // Nor does it wait for a session that nothing is kept for.
+                let (first_qos, session) = device.came_at[&number];
+                let waits = message.qos > 0 && first_qos > 0 && session == device.session;
+                let again = again || !waits && sent.came_again;
                 assert!(again, "{who} got {message:?} twice");
                 continue;
             }
@@ -386,7 +388,7 @@ impl Model {
             // granted did not change in between.
             let same = |number: &&usize| {
                 let other = &self.sent[**number];
-                let is_as_sent = device.came_at[*number] == other.qos;
+                let is_as_sent = device.came_at[*number].0 == other.qos;
                 is_as_sent
                     && (other.from, other.topic, other.qos) == (sent.from, sent.topic, sent.qos)
             };
@@ -395,7 +397,7 @@ impl Model {
                 assert!(last.is_none_or(|last| *last < number), "{message:?} came behind {last:?}");
             }
             device.got.push(number);
-            device.came_at.insert(number, message.qos);
+            device.came_at.insert(number, (message.qos, device.session));
         }
     }
 

@@ -85,6 +85,20 @@ fn a_message_that_came_at_qos_0_before_a_crash_may_come_again_at_qos_2() {
     play(&ops, true);
 }
 
+/// So does what came to a session that nothing was kept for.
+#[test]
+fn a_message_that_came_to_a_clean_session_before_a_crash_may_come_to_the_next() {
+    let connect = |clean| Op::Connect { who: 2, v5: false, clean, expiry_secs: 0 };
+    let ops = [
+        connect(true),
+        Op::Subscribe { who: 2, filter: 0, qos: 1 },
+        Op::Crash { who: 0, topic: 0, qos: 2 },
+        connect(false),
+        Op::Subscribe { who: 2, filter: 0, qos: 2 },
+    ];
+    play(&ops, true);
+}
+
 /// A message at QoS 0 does not wait for those at QoS 1 that were published before it.
 #[test]
 fn a_lower_granted_qos_may_overtake() {
