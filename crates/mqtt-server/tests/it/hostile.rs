@@ -214,7 +214,7 @@ async fn silent(broker: &Broker, from: [u8; 4], count: usize) -> Vec<tokio::net:
 #[tokio::test]
 async fn who_says_nothing_makes_room_for_who_does() {
     let limits = |limits: &mut mqtt_server::Limits| {
-        (limits.connections_max, limits.connecting_max) = (12, 8)
+        (limits.connections_max, limits.connecting_max) = (12, 8);
     };
     let broker = Broker::start(builder(limits)).await;
     let mut first = Peer::simple(&broker, Version::V5, "first").await;

@@ -31,7 +31,7 @@ fn the_subscriptions_of_a_session_that_is_over_are_taken_away_a_page_at_a_time()
     let client = greedy(&mut world);
     world.disconnect(client, ReasonCode::NORMAL_DISCONNECTION);
     let left = world.broker.routing.subscriptions();
-    assert!(left >= FILTERS - 256 && left < FILTERS, "{left} are left");
+    assert!((FILTERS - 256..FILTERS).contains(&left), "{left} are left");
     // Nobody finds them, and a new session of the client has nothing to do with them.
     let again = world.connect(&hello(Version::V5, "greedy"));
     world.subscribe(again, "x/999/+", 0);
