@@ -2,6 +2,8 @@
 
 use std::{fmt, panic::catch_unwind};
 
+use tokio::runtime::Builder;
+
 use crate::failure::Failure;
 
 /// After so many tasks a worker looks at the sockets again. A task of ours moves up to a quarter of
@@ -10,16 +12,20 @@ const TASKS_BETWEEN_LOOKS: u32 = 4;
 
 /// Runs a future to its end, on so many worker threads.
 ///
+/// One thread works its tasks off in the order in which their sockets became readable: a PUBLISH that
+/// is written behind a SUBSCRIBE on another connection does not overtake it. A worker of the runtime
+/// with several threads begins with the task that was woken last, and others may take the first.
+///
 /// # Errors
 /// The operating system gives us no threads.
 pub(crate) fn block_on<F: Future>(workers: usize, future: F) -> Result<F::Output, Failure> {
     let failed = |why: &dyn fmt::Display| Failure::new(format!("cannot start the runtime: {why}"));
     let build = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(workers)
-            .event_interval(TASKS_BETWEEN_LOOKS)
-            .enable_all()
-            .build()
+        let mut builder = match workers {
+            1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        builder.worker_threads(workers).event_interval(TASKS_BETWEEN_LOOKS).enable_all().build()
     };
     // It panics where it is given no threads.
     let runtime = catch_unwind(build).map_err(|_| failed(&"there are no threads for it"))?;

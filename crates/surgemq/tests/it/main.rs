@@ -13,6 +13,7 @@ mod login;
 mod memory;
 mod messages;
 mod mqtt;
+mod order;
 #[cfg(unix)]
 mod privacy;
 mod queues;
