@@ -94,7 +94,9 @@ impl<'a> Group<'a> {
                 self.has_refused = true;
                 journal.not_stored(&targets, run.count());
             }
-            Entry::Publish { run, targets, taken } => self.publish(&run, targets, taken.as_deref()),
+            Entry::Publish { run, targets, taken } => {
+                self.publish(&run, targets, taken.as_deref(), journal);
+            }
             Entry::Retain { topic, run } => {
                 let message = run.map(|run| StoredMessage::new(&run, self.clock));
                 self.retain(topic, message);
@@ -205,7 +207,13 @@ impl<'a> Group<'a> {
     }
 
     /// Gives messages their places, as far as there is room. They are kept once if there are several.
-    fn publish(&mut self, run: &Run, targets: Vec<QueueTarget>, most: Option<&AtomicU32>) {
+    fn publish(
+        &mut self,
+        run: &Run,
+        targets: Vec<QueueTarget>,
+        most: Option<&AtomicU32>,
+        journal: &Journal,
+    ) {
         let first = self.deliveries.len();
         let mut places = Vec::with_capacity(targets.len());
         let shared = (targets.len() > 1).then(|| {
@@ -223,8 +231,10 @@ impl<'a> Group<'a> {
             if let Some(most) = most {
                 most.fetch_max(room, Ordering::Relaxed);
             }
-            if room < run.count() {
-                target.slot.refuse(DropReason::QueueFull, run.count() - room);
+            let refused = run.count() - room;
+            if refused > 0 && !target.slot.refuse(DropReason::QueueFull, refused) {
+                // It ended; nobody wrote that down yet.
+                journal.lose(ended(refused));
             }
             let kept = match self.limits.when_full {
                 QueueFull::DropOldest if room > 0 => Some(run.without_first(run.count() - room)),
@@ -352,7 +362,9 @@ impl<'a> Group<'a> {
                 queue.take_back(seq);
             }
             // What was taken out again is counted as that.
-            target.slot.count(Ledger::of(taken.into()));
+            if !target.slot.count(Ledger::of(taken.into())) {
+                journal.lose(ended(taken));
+            }
             journal.not_stored(&[target], count - taken);
         }
         self.count_taken();

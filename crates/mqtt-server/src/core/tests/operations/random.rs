@@ -99,6 +99,24 @@ fn a_message_that_came_to_a_clean_session_before_a_crash_may_come_to_the_next() 
     play(&ops, true);
 }
 
+/// The end of a session is appended behind what others have published to it.
+#[test]
+fn a_full_queue_of_a_session_that_ends_meanwhile_is_accounted_for() {
+    let publish = |who, qos, count, retain| Op::Publish { who, topic: 0, count, qos, retain };
+    let mut ops = vec![
+        publish(0, 1, 1, true),
+        Op::LoseAcks { who: 1 },
+        Op::Subscribe { who: 1, filter: 2, qos: 1 },
+        publish(0, 1, 1, false),
+        publish(0, 1, 2, false),
+        Op::Connect { who: 0, v5: false, clean: false, expiry_secs: 0 },
+    ];
+    ops.extend([0; 5].map(|who| publish(who, 1, 1, false)));
+    ops.extend([publish(0, 0, 2, false), publish(0, 1, 1, false), publish(1, 1, 1, false)]);
+    ops.push(Op::Connect { who: 1, v5: false, clean: true, expiry_secs: 0 });
+    play(&ops, true);
+}
+
 /// A message at QoS 0 does not wait for those at QoS 1 that were published before it.
 #[test]
 fn a_lower_granted_qos_may_overtake() {
