@@ -1,6 +1,11 @@
 //! The database under a store: written to, closed when it cannot go on, and opened again.
 
-use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use fjall::PersistMode;
 use mqtt_session::{Change, Level, StoreError, StoreErrorKind};
@@ -60,6 +65,8 @@ pub(crate) struct Engine {
     presync: Presync,
     /// How often the engine was asked to write out what is in memory, and has not begun to.
     asked: usize,
+    /// The engine was waited for in vain, and has not caught up since.
+    is_idle: bool,
     pub(crate) witness: Witness,
     dir: String,
     pub(crate) database: PathBuf,
@@ -91,6 +98,7 @@ impl Engine {
             findings,
             presync: Presync::new(database.clone()),
             asked: 0,
+            is_idle: false,
             witness: Witness::new(database.clone()),
             dir: dir.display().to_string(),
             room: Room::new(dir, options.reserve_bytes),
@@ -186,10 +194,13 @@ impl Engine {
     }
 
     /// Waits until the engine has written out enough for another group. If it goes on no more, it is
-    /// opened again.
+    /// opened again. One that was just opened merges nothing before it is asked to, which the next
+    /// groups do: so it is waited for once, and again when it has caught up.
     fn get_well(&mut self) -> Result<(), StoreError> {
         const PAUSE: Duration = Duration::from_millis(2);
+        const PATIENCE: Duration = Duration::from_secs(2);
         let mut opened_again = false;
+        let since = Instant::now();
         while let Some(keyspaces) = &self.keyspaces {
             if let Err(error) = keyspaces.database.persist(PersistMode::Buffer) {
                 let refused = self.break_down(error);
@@ -198,13 +209,16 @@ impl Engine {
                 }
                 opened_again = true;
                 self.open()?;
-            } else if keyspaces.is_behind()
-                || self.asked > ASKED_MAX && keyspaces.asking(self.options.memtable_bytes) > 0
-            {
-                thread::sleep(PAUSE);
-            } else {
+                continue;
+            }
+            let is_behind = keyspaces.is_behind()
+                || self.asked > ASKED_MAX && keyspaces.asking(self.options.memtable_bytes) > 0;
+            self.is_idle &= is_behind;
+            if !is_behind || self.is_idle {
                 break;
             }
+            self.is_idle = since.elapsed() > PATIENCE;
+            thread::sleep(PAUSE);
         }
         Ok(())
     }

@@ -289,13 +289,16 @@ mod tests {
         out.to_vec()
     }
 
-    /// What comes of these bytes, so many at a time.
+    /// What comes of these bytes, so many at a time, up to a Close: nobody looks at what is behind it.
     fn decode(input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<String>), Close> {
         let (mut frames, mut data, mut controls) = (Frames::new(70_000), Vec::new(), Vec::new());
         for chunk in input.chunks(step) {
             let mut chunk = chunk.to_vec();
             let kept = frames.decode(&mut chunk, |seen| controls.push(format!("{seen:?}")))?;
             data.extend_from_slice(&chunk[..kept]);
+            if controls.iter().any(|control| control.starts_with("Close")) {
+                break;
+            }
         }
         Ok((data, controls))
     }
