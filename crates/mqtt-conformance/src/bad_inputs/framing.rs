@@ -291,9 +291,34 @@ fn a21(t: &Story) -> Done {
         &noise,
     ];
     for text in texts {
-        t.offend_first(text, connack_codes(t))?;
+        let answer = answer_to(t, text)?;
+        let is_own = |answer: &[u8]| match text.first() {
+            // HTTP and TLS may be answered in their own words, and then closed.
+            Some(b'G') => answer.starts_with(b"HTTP/1.1 400"),
+            Some(0x16) => answer.first() == Some(&0x15),
+            _ => matches!(answer, [0x20, _, 0, code, ..] if connack_codes(t).contains(code)),
+        };
+        ensure!(answer.is_empty() || is_own(&answer), "{text:02X?} is answered with {answer:02X?}");
     }
-    Ok(())
+    t.client("after")?.ping()
+}
+
+/// What the server answers to the first bytes of a connection until it closes it.
+fn answer_to(t: &Story, bytes: &[u8]) -> Done<Vec<u8>> {
+    use std::io::{ErrorKind, Read, Write};
+    let failed = |what: &str, error: std::io::Error| Stop::Fail(format!("{what}: {error}"));
+    let mut stream =
+        std::net::TcpStream::connect(t.address).map_err(|error| failed("connect", error))?;
+    stream.set_read_timeout(Some(seconds(20))).map_err(|error| failed("a timeout", error))?;
+    // The server may have closed before everything is written.
+    drop(stream.write_all(bytes));
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+            Err(failed("the server does not close", error))
+        }
+        _ => Ok(answer),
+    }
 }
 
 /// [A22] RST or FIN in the middle of any packet.

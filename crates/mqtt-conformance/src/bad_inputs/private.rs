@@ -24,7 +24,10 @@ pub(super) const TESTS: &[Test] = &[
 /// [B31] 1,000,000 distinct client ids with long-lived sessions and no subscriptions.
 fn b31(t: &Story) -> Done {
     const LIMIT: u32 = 500;
-    let broker = Private::start(t, &Setup::new("--allow-anonymous --max-sessions 500"))?;
+    let broker = Private::start(
+        t,
+        &Setup::new("--allow-anonymous --max-sessions 500 --clean-session-reserve 0"),
+    )?;
     let t = broker.story(t);
     let hello = |index: u32| {
         let hello = t.hello(&format!("{index}"));

@@ -146,7 +146,8 @@ fn g02(t: &Story) -> Done {
     observer.takes("still").map(drop)
 }
 
-/// [G04] Reload while out of descriptors: the old configuration stays, and the next reload counts.
+/// [G04] Reload while connections want all descriptors: some are kept for the server itself, so it
+/// counts.
 fn g04(t: &Story) -> Done {
     let setup = Setup::new("--allow-anonymous --acl-file {acl}").file("acl", ALL).descriptors(64);
     let broker = Private::start(t, &setup)?;
@@ -155,16 +156,11 @@ fn g04(t: &Story) -> Done {
     let mut observer = t.observer("o", &topic)?;
     let mut publisher = t.client("p")?;
     let mut silent = Vec::new();
-    for _ in 0..80 {
+    for _ in 0..200 {
         silent.push(t.open()?);
     }
     t.wait(std::time::Duration::from_millis(300));
     broker.write("acl", &format!("{ALL}topic deny {topic}\n"))?;
-    broker.reload("stays in force")?;
-    publisher.say(&topic, "still")?;
-    observer.takes("still")?;
-    drop(silent);
-    t.wait(seconds(1));
     broker.reload(LOADED)?;
     publisher.publish(Publish::new(&topic, "never").qos(1))?;
     observer.quiet()

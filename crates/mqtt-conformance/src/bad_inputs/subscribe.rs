@@ -194,17 +194,24 @@ fn d18(t: &Story) -> Done {
     let mut peer = t.client("s")?;
     let topic = t.topic("a/b/c/d/e/f/g/h/i/j");
     let levels: Vec<_> = topic.split('/').collect();
+    let mut granted = 0;
     for mask in 0..1000_u32 {
         let filter: Vec<_> = levels
             .iter()
             .enumerate()
             .map(|(at, level)| if at > 0 && mask >> (at - 1) & 1 == 1 { "+" } else { level })
             .collect();
-        peer.listen(&filter.join("/"), 0)?;
+        // The server may bound how many filters of one client match one topic.
+        match peer.subscribe(&filter.join("/"), 0)? {
+            0 => granted += 1,
+            0x97 if t.version.is_v5() => {}
+            0x80 if !t.version.is_v5() => {}
+            code => fail!("a filter that overlaps others is answered with {code:02X}"),
+        }
     }
     t.say(&topic, "x")?;
     let copies = peer.collect(seconds(1))?.len();
-    ensure!((1..=1000).contains(&copies), "{copies} copies for 1000 filters");
+    ensure!((1..=granted).contains(&copies), "{copies} copies for {granted} filters");
     drop(peer);
     // Nobody reads them: the server may slow or end this client.
     let mut publisher = t.client("p")?;
