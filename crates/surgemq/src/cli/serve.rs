@@ -29,7 +29,7 @@ elsewhere the broker does not start unless --allow-anonymous says so. Without
 pub(crate) struct ServeArgs {
     /// Where to listen: tcp://HOST:PORT, HOST:PORT, or ws://HOST:PORT/PATH for WebSocket (without
     /// PATH at /mqtt and /); may be repeated; port 0 for any free one. 0.0.0.0 is IPv4 alone and
-    /// [::] IPv6 alone, localhost is both
+    /// :: (in brackets) IPv6 alone, localhost is both
     #[arg(long, value_name = "ADDRESS", default_value = "tcp://127.0.0.1:1883")]
     pub(crate) listen: Vec<ListenAddress>,
 
