@@ -12,7 +12,7 @@ use super::{
 
 impl Broker {
     /// Publishes the state of the server: one retained message for each value.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(test)]
     pub(crate) fn publish_sys(&self, now: Time) {
         let totals = std::iter::from_fn(|| Some(self.sum_some())).flatten().next();
         for value in self.sys_values(&totals.unwrap_or_default(), now) {

@@ -15,6 +15,7 @@ mod budgets;
 mod client;
 #[cfg(test)]
 mod damaged;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod durable;
@@ -47,6 +48,7 @@ mod rounds;
 mod sessions;
 #[cfg(test)]
 mod shared;
+#[cfg(test)]
 mod short;
 #[cfg(test)]
 mod subscriptions;
