@@ -52,6 +52,7 @@
 mod completeness;
 mod engine;
 mod fault;
+mod fields;
 mod file_list;
 mod findings;
 mod format_file;

@@ -24,6 +24,8 @@ use std::{
 use mqtt_session::{BootMark, ClockMark};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::fields::Fields;
+
 pub(crate) const NAME: &str = "STATE";
 
 const MAGIC: &[u8; 5] = b"SQST\x01";
@@ -127,20 +129,6 @@ impl State {
             clock: has(HAS_CLOCK).then_some(clock),
         };
         Some((turn, state))
-    }
-}
-
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn next<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (field, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*field)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        self.next().map(u64::from_be_bytes)
     }
 }
 

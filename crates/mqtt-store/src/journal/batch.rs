@@ -7,7 +7,7 @@ use std::{
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{keyspaces::MARK_KEY, record::GroupMark};
+use crate::{fields::Fields, keyspaces::MARK_KEY, record::GroupMark};
 
 pub(super) const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -221,17 +221,6 @@ fn find_key(bytes: &[u8]) -> Option<usize> {
         at += 1 + MARK_KEY.iter().rev().skip(1).position(same).unwrap_or(MARK_KEY.len() - 1);
     }
     None
-}
-
-/// Numbers one behind the other.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn next<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (field, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*field)
-    }
 }
 
 #[cfg(test)]
